@@ -1,0 +1,48 @@
+# make demo   a bundle from nothing, and a prediction with it
+# make test   the whole test suite
+# make lint   style and types
+# make clean  remove what these made
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet
+BUNDLE := levit_128s-int8-tflite
+
+.PHONY: demo test lint clean
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("levit-mobile needs Python 3.11 or newer; type make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and pinned, so that nothing after it asks for another build of it.
+$(VENV)/demo.stamp: constraints.txt pyproject.toml | $(BIN)/python
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	touch $@
+
+# timm is a test's oracle. It asks for torchvision, whose wheels want another torch, and works without what they would bring.
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt --no-deps timm torchvision
+	touch $@
+
+$(BUNDLE)/manifest.json: $(VENV)/demo.stamp
+	$(BIN)/levit-export --target tflite --int8 --overwrite
+	touch $@
+
+demo: $(BUNDLE)/manifest.json
+	$(BIN)/levit predict $(BUNDLE) "$$($(BIN)/python tools/sample_picture.py)"
+	@echo
+	@echo "The bundle is in $(CURDIR)/$(BUNDLE)"
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(BUNDLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,99 @@
+"""Which pictures the ranges come from: N of a folder or of an ``.npz``, seeded, balanced over classes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile.errors import CalibrationError
+from levit_mobile.preprocess import PICTURE_SUFFIXES, Preprocessing, load_picture, resize_and_crop
+
+__all__ = ["CalibrationSet", "balanced_sample", "find_pictures", "load_calibration_set"]
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Pictures as the model's input sees them, before normalisation.
+
+    Attributes:
+        pixels: uint8 (N, crop, crop, 3), RGB.
+        digest: sha256 over the pixels: tells two sets apart without naming anybody's files.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    digest: str
+
+
+def find_pictures(folder: Path) -> dict[str, list[Path]]:
+    """{class: its pictures, sorted}. The class is the first folder below ``folder``; flat folders give one class ``""``."""
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
+            inside = path.relative_to(folder).parts
+            groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
+    return groups
+
+
+def balanced_sample(groups: dict[str, list[Path]], count: int, seed: int) -> list[Path]:
+    """Up to ``count`` pictures, as evenly over the classes as they allow; the same seed gives the same pictures."""
+    rng = np.random.default_rng(seed)
+    queues = [[group[i] for i in rng.permutation(len(group))] for _, group in sorted(groups.items())]
+    picked: list[Path] = []
+    while len(picked) < count and any(queues):
+        # When the last round cannot serve all classes, chance says which come first.
+        for index in rng.permutation(len(queues)):
+            if queues[index] and len(picked) < count:
+                picked.append(queues[index].pop())
+    return picked
+
+
+def load_calibration_set(
+    source: str | os.PathLike[str], spec: Preprocessing, *, count: int = 128, seed: int = 0
+) -> CalibrationSet:
+    """Read ``count`` pictures from an image folder (nested or flat) or an ``.npz``.
+
+    An ``.npz`` holds one array, uint8 (N, H, W, 3), RGB; it goes through the same resize and crop as picture files.
+
+    Raises:
+        CalibrationError: nothing there, no pictures in it, or an array of another kind.
+        PictureError: a file that is named as a picture is none.
+    """
+    path = Path(source)
+    if count < 1:
+        raise CalibrationError(f"{count} calibration pictures make no sense; type at least 1")
+    if not path.exists():
+        raise CalibrationError(f"{path}: no such folder or file of calibration pictures")
+    pixels = _from_npz(path, spec, count, seed) if path.is_file() else _from_folder(path, spec, count, seed)
+    digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return CalibrationSet(pixels, digest)
+
+
+def _from_folder(folder: Path, spec: Preprocessing, count: int, seed: int) -> npt.NDArray[np.uint8]:
+    paths: Sequence[Path] = balanced_sample(find_pictures(folder), count, seed)
+    if not paths:
+        kinds = ", ".join(sorted(PICTURE_SUFFIXES))
+        raise CalibrationError(f"{folder}: no pictures in this folder or below it (looked for {kinds})")
+    return np.stack([resize_and_crop(load_picture(path), spec) for path in paths])
+
+
+def _from_npz(path: Path, spec: Preprocessing, count: int, seed: int) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    try:
+        with np.load(path, allow_pickle=False) as opened:
+            arrays = [opened[name] for name in opened.files]
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise CalibrationError(f"{path}: not an .npz file of pictures ({error})") from error
+    pictures = next((a for a in arrays if a.ndim == 4 and a.shape[3] == 3 and a.dtype == np.uint8), None)
+    if pictures is None or not len(pictures):
+        found = ", ".join(f"{a.dtype}{a.shape}" for a in arrays) or "nothing"
+        raise CalibrationError(f"{path}: needs a uint8 array (N, H, W, 3) of RGB pictures, holds {found}")
+    chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]
+    return np.stack([resize_and_crop(Image.fromarray(pictures[i]), spec) for i in chosen])

@@ -1,0 +1,172 @@
+"""The quantisation policy, in ai-edge-quantizer's terms."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+from calib.ranges import Ranges
+from exporters.tflite_graph import Graph, constant, operators, read_graph, set_constant, tensor_name, write_graph
+from levit_mobile.errors import ExportError
+from levit_mobile.program import IoDtype
+from levit_mobile.quantize import INT8_POLICY, Operator, Precision
+
+__all__ = ["activation_ranges", "lift_dead_channels", "quantize"]
+
+_Name = qtyping.TFLOperationName
+_Ranges = dict[str, tuple[float, float]]
+# The policy's operators, in TFLite's terms. ADD is not among them: float ADDs cannot be told apart there by kind.
+_OPERATORS: dict[Operator, tuple[Any, ...]] = {
+    "convolution": (_Name.CONV_2D,),
+    "linear": (_Name.FULLY_CONNECTED,),
+    "movement": (_Name.RESHAPE, _Name.TRANSPOSE, _Name.PAD),
+    "mean": (_Name.MEAN,),
+    "softmax": (_Name.SOFTMAX,),
+    "hardswish": (_Name.HARD_SWISH,),
+    "attention_product": (_Name.BATCH_MATMUL,),
+}
+_LAYERS = ("CONV_2D", "FULLY_CONNECTED")
+_MOVES = ("RESHAPE", "TRANSPOSE", "PAD")
+
+
+def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype: IoDtype) -> Graph:
+    """The float graph, with ``name_tensors``' names, in another precision.
+
+    Args:
+        graph: is used up.
+        precision: fp32 changes nothing inside.
+        ranges: of the activations; int8 needs them, and so does an ``io_dtype`` other than float32.
+        io_dtype: of input and output.
+
+    Raises:
+        ExportError: the quantiser refused, or a range is missing.
+    """
+    recipe = recipe_manager.RecipeManager()
+    if precision.name == "int8":
+        for operator, names in _OPERATORS.items():
+            if INT8_POLICY[operator] == "int8":
+                for name in names:
+                    recipe.add_static_config(".*", name, activation_num_bits=8, weight_num_bits=8)
+    elif precision.name == "int8-dynamic":
+        for name in (_Name.CONV_2D, _Name.FULLY_CONNECTED):
+            recipe.add_dynamic_config(".*", name, num_bits=8)
+    elif precision.name == "fp16":
+        for name in (_Name.CONV_2D, _Name.FULLY_CONNECTED):
+            recipe.add_quantization_config(".*", name, _half(), AlgorithmName.FLOAT_CASTING)
+    if io_dtype != "float32":
+        for name in (_Name.INPUT, _Name.OUTPUT):
+            recipe.add_quantization_config(".*", name, _whole(io_dtype))
+    if not recipe.get_quantization_recipe():
+        return graph
+    known: _Ranges | None = None
+    if ranges is not None:
+        known = activation_ranges(graph, ranges)
+        if io_dtype != "float32":
+            known["image"] = (0.0, 255.0)  # so that the scale is 1: one step is one level of a pixel
+        if precision.name == "int8":
+            lift_dead_channels(graph, known)
+    return _run(graph, recipe, known)
+
+
+def _half() -> Any:
+    """float16 weights, which the delegate unpacks, or computes with where the processor can."""
+    return qtyping.OpQuantizationConfig(
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+        compute_precision=qtyping.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
+    )
+
+
+def _whole(io_dtype: IoDtype) -> Any:
+    unsigned = io_dtype == "uint8"
+    dtype = qtyping.TensorDataType.UINT if unsigned else qtyping.TensorDataType.INT
+    return qtyping.OpQuantizationConfig(
+        activation_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=False, dtype=dtype),
+        weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=8, symmetric=True),
+        compute_precision=qtyping.ComputePrecision.INTEGER,
+        explicit_dequantize=False,
+    )
+
+
+def activation_ranges(graph: Graph, ranges: Ranges) -> _Ranges:
+    """{tensor: (low, high)}.
+
+    Layers' inputs and outputs are known by name; a tensor that is only moved (reshape, transpose, pad) has the range of
+    what it was moved from.
+
+    Raises:
+        ExportError: a range is missing.
+    """
+
+    def measured(name: str) -> tuple[float, float]:
+        if name not in ranges.values:
+            raise ExportError(f"the activation ranges lack {name}; measure them anew with --calib-data DIR")
+        return ranges.values[name]
+
+    known: dict[int, tuple[float, float]] = {}
+    ops = list(operators(graph))
+    for kind, op in ops:
+        if kind in _LAYERS:
+            layer = tensor_name(graph, op.inputs[1]).removesuffix(".weight")
+            known[op.inputs[0]], known[op.outputs[0]] = measured(f"{layer}.in"), measured(f"{layer}.out")
+            if layer.endswith(".proj"):
+                # What an attention hands to its projection comes through a Hardswish, and to that from the products.
+                before = next((o for k, o in ops if k == "HARD_SWISH" and o.outputs[0] == op.inputs[0]), None)
+                if before is None:
+                    raise ExportError(
+                        f"the converter put something between {layer} and its Hardswish; please report it"
+                    )
+                known[before.inputs[0]] = measured(layer.removesuffix("proj") + "act.in")
+    moves = [op for kind, op in ops if kind in _MOVES]
+    for op in moves + moves[::-1]:  # with the flow, then against it
+        a, b = op.inputs[0], op.outputs[0]
+        if a in known or b in known:
+            known[b] = known[a] = known[a] if a in known else known[b]
+    return {tensor_name(graph, index): pair for index, pair in known.items()}
+
+
+def lift_dead_channels(graph: Graph, ranges: _Ranges) -> int:
+    """Make room for the bias of output channels whose weights are (almost) zero; in place; how many there were.
+
+    A bias is stored as int32 in steps of input scale x weight scale. Where all weights of a channel are tiny its bias
+    overflows. One weight is raised to the smallest size that keeps the bias in range; it moves the output by less than
+    a millionth of that bias.
+    """
+    lifted = 0
+    for kind, op in operators(graph):
+        if kind not in _LAYERS:
+            continue
+        low, high = ranges[tensor_name(graph, op.inputs[0])]
+        step = max((max(high, 0.0) - min(low, 0.0)) / 255, 1e-12)
+        weight, bias = constant(graph, op.inputs[1]), constant(graph, op.inputs[2])
+        assert weight is not None
+        assert bias is not None
+        flat = weight.reshape(len(weight), -1).copy()
+        least = np.abs(bias) / (step * 2.0**30) * 127
+        for channel in np.flatnonzero(np.abs(flat).max(axis=1) < least):
+            flat[channel, np.abs(flat[channel]).argmax()] = least[channel]
+            lifted += 1
+        set_constant(graph, op.inputs[1], flat.reshape(weight.shape))
+    return lifted
+
+
+def _run(graph: Graph, recipe: Any, ranges: _Ranges | None) -> Graph:
+    values = None
+    if ranges is not None:
+        values = {
+            name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
+            for name, (low, high) in ranges.items()
+        }
+    try:
+        with warnings.catch_warnings():
+            # It opens an interpreter in debugging mode just to list the tensors, and is warned of the memory.
+            warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+            tool = quantizer.Quantizer(bytearray(write_graph(graph)), recipe.get_quantization_recipe())
+            result = tool.quantize(values, enable_progress_bar=False, enable_progress_report=False)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise ExportError(f"ai-edge-quantizer could not quantise the model: {error}") from error
+    return read_graph(bytes(result.quantized_model))
