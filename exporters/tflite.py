@@ -60,8 +60,19 @@ class _Entry(nn.Module):
         return {"logits": self.model(image)}
 
 
+_translated: dict[tuple[str, str, bool], bytes] = {}
+
+
 def _translate(program: Program) -> bytes:
-    """The float model, as litert-torch makes it."""
+    """The float model, as litert-torch makes it; kept, since all precisions of one model start from it."""
+    key = (program.fingerprint, program.layout, program.io_dtype == "float32")
+    if key not in _translated:
+        _translated.clear()
+        _translated[key] = _run_converter(program)
+    return _translated[key]
+
+
+def _run_converter(program: Program) -> bytes:
     import litert_torch
 
     size = program.image_size

@@ -1,0 +1,5 @@
+"""``python -m levit_mobile`` is ``levit``."""
+
+from levit_mobile.cli.main import main
+
+main()

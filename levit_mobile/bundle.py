@@ -1,0 +1,242 @@
+"""A bundle: one folder with an artifact, its manifest and its golden inputs; written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile.errors import BundleError, ExportError
+from levit_mobile.preprocess import Preprocessing
+
+__all__ = ["FORMAT", "MANIFEST", "Bundle", "Golden", "bundle_writer", "file_digest", "open_bundle", "write_manifest"]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+GOLDEN = "golden.npz"
+_MOST_BYTES = 2**30  # no LeViT comes near it; a manifest that claims more is not read
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs and what PyTorch made of them.
+
+    Attributes:
+        pixels: uint8 (N, S, S, 3).
+        logits: float32 (N, classes), of the trained module in float64.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    logits: npt.NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """As an ``.npz``; the same arrays give the same bytes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, pixels=self.pixels, logits=self.logits)
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its folder and its manifest, whose shape has been checked (its files have not: see ``verify``)."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def artifact(self) -> Path:
+        """The file that runs."""
+        return self.folder / str(self.manifest["artifact"]["file"])
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes."""
+        return [str(label) for label in self.manifest["labels"]]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the input."""
+        return int(self.manifest["preprocessing"]["crop"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What pictures go through."""
+        return Preprocessing.from_dict(self.manifest["preprocessing"])
+
+    def golden(self) -> Golden:
+        """The golden inputs and reference outputs.
+
+        Raises:
+            BundleError: not there or not whole.
+        """
+        path = self.folder / GOLDEN
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                golden = Golden(data["pixels"], data["logits"])
+        except Exception as error:  # zip, zlib and numpy each raise their own on a damaged file
+            raise BundleError(f"{path}: cannot be read ({error})") from error
+        size, classes = self.image_size, len(self.manifest["labels"])
+        if golden.pixels.shape[1:] != (size, size, 3) or golden.pixels.dtype != np.uint8:
+            raise BundleError(f"{path}: pixels are {golden.pixels.dtype}{golden.pixels.shape}")
+        if golden.logits.shape != (len(golden.pixels), classes):
+            raise BundleError(f"{path}: logits are {golden.logits.shape}, expected {(len(golden.pixels), classes)}")
+        return golden
+
+    def damage(self) -> list[str]:
+        """What differs from the manifest: files that are missing, changed or left over. Empty when all is well."""
+        found: list[str] = []
+        wanted: dict[str, Any] = self.manifest["files"]
+        for name, about in sorted(wanted.items()):
+            path = self.folder / name
+            if not path.is_file() or path.is_symlink():
+                found.append(f"{name} is missing")
+            elif path.stat().st_size != about["bytes"]:
+                found.append(f"{name} has {path.stat().st_size} bytes, the manifest says {about['bytes']}")
+            elif file_digest(path) != about["sha256"]:
+                found.append(f"{name} was changed: its sha256 is not the manifest's")
+        present = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if not p.is_dir()}
+        found += [f"{name} is not in the manifest" for name in sorted(present - set(wanted) - {MANIFEST})]
+        return found
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_bundle(folder: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle's manifest and check its shape.
+
+    Raises:
+        BundleError: no bundle there, a manifest of another format, or one whose entries make no sense.
+    """
+    path = Path(folder)
+    manifest = path / MANIFEST
+    if not path.is_dir():
+        raise BundleError(f"{path}: no such bundle; make one with: levit-export --target tflite --int8")
+    try:
+        if manifest.stat().st_size > _MOST_BYTES >> 6:
+            raise BundleError(f"{manifest}: too large to be a manifest")
+        data = json.loads(manifest.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{manifest}: cannot be read ({error})") from error
+    problem = _problem(data)
+    if problem:
+        raise BundleError(f"{manifest}: {problem}")
+    return Bundle(path, data)
+
+
+def _problem(data: Any) -> str | None:
+    """What is wrong with a manifest, or None."""
+    if not isinstance(data, dict):
+        return "is not an object"
+    if data.get("format") != FORMAT:
+        return f"has format {data.get('format')!r}; this version reads {FORMAT}"
+    try:
+        files: dict[str, Any] = data["files"]
+        for name, about in files.items():
+            if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name or name == MANIFEST:
+                return f"names a file outside the bundle: {name!r}"
+            if not 0 <= int(about["bytes"]) <= _MOST_BYTES or len(str(about["sha256"])) != 64:
+                return f"has a bad entry for {name!r}"
+        if data["artifact"]["file"] not in files or GOLDEN not in files:
+            return "does not list its artifact and golden inputs"
+        spec = Preprocessing.from_dict(data["preprocessing"])
+        if spec.crop > 4096:
+            return f"has an input of {spec.crop} pixels"
+        if not isinstance(data["labels"], list) or not all(isinstance(label, str) for label in data["labels"]):
+            return "has labels that are not a list of names"
+        for section, keys in (
+            ("artifact", ("target", "precision", "scheme")),
+            ("model", ("variant", "num_classes", "checkpoint")),
+            ("input", ("shape", "dtype", "layout", "takes")),
+            ("output", ("shape", "dtype")),
+            ("parity", ("max_abs", "cosine", "agreement", "samples", "passed")),
+        ):
+            for key in keys:
+                data[section][key]
+        if len(data["labels"]) != data["model"]["num_classes"]:
+            return f"has {len(data['labels'])} labels for {data['model']['num_classes']} classes"
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"lacks or garbles {error}"
+    return None
+
+
+@contextlib.contextmanager
+def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A hidden folder beside ``folder`` to write into; renamed into place when all went well, removed otherwise.
+
+    Raises:
+        ExportError: ``folder`` is there and may not be replaced, or the disk is full or read-only.
+    """
+    if folder.exists() and not (overwrite and (folder / MANIFEST).is_file()):
+        hint = (
+            "type --overwrite to replace it" if (folder / MANIFEST).is_file() else "it is no bundle: type another --out"
+        )
+        raise ExportError(f"{folder} is already there; {hint}")
+    scratch: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        scratch.chmod(0o755)
+        yield scratch
+        _replace(scratch, folder)
+    except OSError as error:
+        raise ExportError(f"cannot write {folder}: {_reason(error)}") from error
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(new: Path, folder: Path) -> None:
+    """Rename ``new`` to ``folder``; an old one steps aside first, and comes back if the rename fails."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    folder.rename(aside / folder.name)
+    try:
+        new.rename(folder)
+    except OSError:
+        (aside / folder.name).rename(folder)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _reason(error: OSError) -> str:
+    known = {
+        errno.ENOSPC: "no space left on the disk",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "no permission to write there",
+        errno.EPERM: "no permission to write there",
+        errno.ENOTDIR: "a part of the path is a file",
+    }
+    return known.get(error.errno or 0, str(error)) + "; type another folder with --out"
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Add size and sha256 of every file in ``folder``, and write the manifest beside them."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    text = json.dumps({"format": FORMAT, **manifest, "files": files}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", "utf-8")

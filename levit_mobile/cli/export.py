@@ -1,0 +1,239 @@
+"""``levit-export``."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from levit_mobile.cli.console import Output, Steps, json_option, verbose_option
+from levit_mobile.errors import RuntimeMissingError, UsageError
+from levit_mobile.quantize import PRECISIONS
+
+if TYPE_CHECKING:
+    from calib.ranges import Ranges
+    from levit_mobile.bundle import Bundle
+    from levit_mobile.checkpoints import Checkpoint
+    from levit_mobile.runtimes.base import Runtime
+
+__all__ = ["command"]
+
+_TARGETS = ("tflite", "all")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--target",
+    "targets",
+    type=click.Choice(_TARGETS),
+    multiple=True,
+    required=True,
+    help="What to make; may be repeated.",
+)
+@click.option("--int8", is_flag=True, help="Short for --precision int8.")
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(list(PRECISIONS)),
+    multiple=True,
+    help="Number format; may be repeated.  [default: fp32]",
+)
+@click.option(
+    "--weights",
+    default="demo",
+    show_default=True,
+    help="demo (10 classes, in the package), imagenet (the official file, downloaded once), or a checkpoint's path.",
+)
+@click.option("--model", "variant", help="Variant, for --weights imagenet (default levit_128s); checked otherwise.")
+@click.option(
+    "--calib-data",
+    type=click.Path(path_type=Path),
+    help="Pictures to measure activation ranges on, for int8: a folder, an .npz, or a bundle's calibration.json.",
+)
+@click.option(
+    "--calib-samples", type=click.IntRange(1), default=128, show_default=True, help="How many of them to use."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Which of them are chosen.")
+@click.option(
+    "--labels",
+    "label_file",
+    type=click.Path(path_type=Path),
+    help="Names of the classes, one a line, if the file lacks them.",
+)
+@click.option(
+    "--io-dtype",
+    type=click.Choice(["float32", "int8", "uint8"]),
+    default="float32",
+    show_default=True,
+    help="uint8 and int8: the artifact takes raw pixels (int8: less 128) and normalises them itself.",
+)
+@click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"
+)
+@click.option(
+    "--eval-data", type=click.Path(path_type=Path), help="Labelled pictures; the accuracy goes into the manifest."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
+@click.option(
+    "--allow-drift", is_flag=True, help="Write the bundle although it is too far from PyTorch; it will say so."
+)
+@json_option
+@verbose_option
+def command(
+    targets: tuple[str, ...],
+    int8: bool,
+    precisions: tuple[str, ...],
+    weights: str,
+    variant: str | None,
+    calib_data: Path | None,
+    calib_samples: int,
+    seed: int,
+    label_file: Path | None,
+    io_dtype: str,
+    layout: str,
+    out: Path | None,
+    eval_data: Path | None,
+    overwrite: bool,
+    allow_drift: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Turn a trained LeViT into bundles that are fused, quantised and compared with PyTorch.
+
+    \b
+    levit-export --target tflite --int8
+    levit-export --target tflite --precision fp16 --weights mine.pth --labels classes.txt
+    levit-export --target tflite --int8 --weights imagenet --model levit_256 --calib-data photos/
+    """
+    chosen = list(dict.fromkeys([*precisions, *(["int8"] if int8 else [])])) or ["fp32"]
+    kinds = list(dict.fromkeys(t for name in targets for t in ((*_TARGETS[:-1],) if name == "all" else (name,))))
+    if out is not None and len(chosen) * len(kinds) > 1:
+        raise UsageError("--out names one bundle, but several are to be made; leave it out")
+    try:
+        from levit_mobile.pipeline import bundle_name, export_bundle, write_golden
+        from levit_mobile.program import IoDtype, Layout, build_program
+        from levit_mobile.weights import resolve_weights
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+
+    output, steps = Output(as_json), Steps(verbose=verbose, silent=as_json)
+    with steps.download("downloading weights") as advance:
+        checkpoint = resolve_weights(weights, variant=variant, progress=advance)
+    labels = _read_labels(label_file, checkpoint.num_classes) if label_file is not None else None
+    build = partial(build_program, labels=labels, io_dtype=cast(IoDtype, io_dtype), layout=cast(Layout, layout))
+    needed = any(PRECISIONS[name].needs_ranges for name in chosen) or io_dtype != "float32"
+    ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
+    programs = [build(checkpoint, name, ranges=ranges) for name in chosen]
+    accuracy = (
+        partial(_accuracy, checkpoint, list(programs[0].labels), eval_data, steps) if eval_data is not None else None
+    )
+
+    with steps.step("asking PyTorch for the reference"):
+        golden = write_golden(checkpoint)
+    made = []
+    for program in programs:
+        for target in kinds:
+            bundle = export_bundle(
+                program,
+                target,
+                out or Path(bundle_name(program, target)),
+                golden=golden,
+                overwrite=overwrite,
+                allow_drift=allow_drift,
+                accuracy=accuracy,
+                step=steps.step,
+            )
+            made.append(bundle)
+            _show(output, bundle)
+    output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "") in ("torch", "safetensors"):
+        return RuntimeMissingError(f"exporting needs {error.name}; type: pip install 'levit-mobile[tflite]'")
+    return error
+
+
+def _read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
+    try:
+        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {path}: cannot be read as text ({error})") from error
+    if len(names) != num_classes:
+        raise UsageError(f"--labels {path} names {len(names)} classes, but the checkpoint has {num_classes}")
+    return names
+
+
+def _measure(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Ranges:
+    from calib.pictures import load_calibration_set
+    from calib.ranges import fingerprint, load_ranges, measure_ranges
+    from levit_mobile.fuse import fuse
+
+    if source.suffix == ".json":
+        return load_ranges(source)
+    with steps.step(f"reading up to {count} calibration pictures"):
+        pictures = load_calibration_set(source, checkpoint.preprocessing, count=count, seed=seed)
+    with steps.counter("measuring activation ranges", len(pictures.pixels)) as advance:
+        done = 0
+
+        def progress(now: int, _: int) -> None:
+            nonlocal done
+            advance(now - done)
+            done = now
+
+        weights = fingerprint(checkpoint.state)
+        return measure_ranges(
+            fuse(checkpoint.model()), pictures, checkpoint.preprocessing, weights=weights, progress=progress
+        )
+
+
+def _accuracy(
+    checkpoint: Checkpoint, labels: list[str], folder: Path, steps: Steps, runtime: Runtime
+) -> dict[str, Any]:
+    from levit_mobile.datasets import find_labelled
+    from levit_mobile.evaluate import count_right
+
+    pictures = find_labelled(folder, labels)
+    with steps.counter("measuring accuracy", len(pictures)) as advance:
+        return count_right(runtime.logits, pictures.batches(checkpoint.preprocessing), progress=advance).to_dict()
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "bytes": manifest["files"][manifest["artifact"]["file"]]["bytes"],
+        **{key: manifest[key] for key in ("model", "artifact", "delegate", "parity", "accuracy")},
+    }
+
+
+def _show(output: Output, bundle: Bundle) -> None:
+    manifest, facts = bundle.manifest, _facts(bundle)
+    parity, delegate = manifest["parity"], manifest["delegate"]
+    outside = sum(delegate["outside"].values())
+    output.say(f"\n[bold green]{bundle.folder}[/bold green]")
+    output.say(f"  model      {manifest['model']['variant']}, {manifest['model']['num_classes']} classes")
+    output.say(
+        f"  artifact   {manifest['artifact']['file']}, {facts['bytes'] / 1e6:.2f} MB, {manifest['artifact']['precision']}"
+    )
+    output.say(
+        f"  runs as    {sum(manifest['operators'].values())} operators, {delegate['parts']} {delegate['name']} part(s), "
+        f"{outside} operators outside"
+    )
+    output.say(
+        f"  parity     {'passed' if parity['passed'] else '[bold red]FAILED, kept as you asked[/bold red]'}: "
+        f"difference {parity['max_abs']:.1e} of the logit range, cosine {parity['cosine']:.4f}, "
+        f"same first class {parity['agreement']:.0%} of {parity['samples']}"
+    )
+    if manifest["accuracy"]:
+        top1 = manifest["accuracy"]["top1"]
+        low, high = top1["interval95"]
+        output.say(
+            f"  accuracy   {top1['share']:.2%} top-1 of {manifest['accuracy']['samples']} "
+            f"(95 % interval {low:.2%} to {high:.2%})"
+        )
+    command_name = "levit" if shutil.which("levit") else "python -m levit_mobile"
+    output.say(f"  next       {command_name} predict {bundle.folder} PICTURE")

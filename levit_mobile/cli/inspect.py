@@ -1,0 +1,80 @@
+"""``levit inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+from rich.table import Table
+
+from levit_mobile.bundle import open_bundle
+from levit_mobile.cli.console import Output, json_option
+from levit_mobile.runtimes import open_runtime
+
+__all__ = ["command"]
+
+_WARM_UP = 5
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Inferences to time on this host.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads to run on.")
+@json_option
+def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
+    """Show what is inside BUNDLE: operators, delegate parts, where the bytes are, and how long it takes here.
+
+    The time is of this host, whatever else it is doing; it says nothing about a phone.
+    """
+    opened, output = open_bundle(bundle), Output(as_json)
+    runtime = open_runtime(opened, threads=threads)
+    anatomy, manifest = runtime.anatomy(), opened.manifest
+    times = [ms for _, ms in runtime.profile(_WARM_UP + runs)][_WARM_UP:]
+    size = opened.artifact.stat().st_size
+    result: dict[str, Any] = {
+        "folder": str(bundle),
+        "artifact": manifest["artifact"],
+        "model": manifest["model"],
+        "bytes": size,
+        "input": manifest["input"],
+        "output": manifest["output"],
+        "operators": anatomy.operators,
+        "delegate": {"name": anatomy.delegate, "parts": anatomy.parts, "outside": anatomy.outside},
+        "constants": [{"name": name, "bytes": count} for name, count in anatomy.largest],
+        "milliseconds": {
+            "runs": runs,
+            "threads": threads,
+            "median": round(median(times), 3),
+            "least": round(min(times), 3),
+        },
+    }
+    output.say(
+        f"[bold]{bundle}[/bold]: {manifest['model']['variant']}, {manifest['artifact']['precision']}, {size / 1e6:.2f} MB"
+    )
+    output.say(
+        f"weights     {manifest['model']['checkpoint']['name']}, sha256 {manifest['model']['checkpoint']['sha256'][:16]}..."
+    )
+    for side in ("input", "output"):
+        port = manifest[side]
+        scale = f", scale {port['scale']:.6g}, zero point {port['zero_point']}" if "scale" in port else ""
+        output.say(f"{side:<11} {port['name']} {port['dtype']}{tuple(port['shape'])}{scale}")
+    output.say(
+        f"delegate    {anatomy.delegate}, {anatomy.parts} part(s); outside: "
+        + (", ".join(f"{count} {name}" for name, count in anatomy.outside.items()) or "nothing")
+    )
+    output.say(
+        f"this host   {median(times):.2f} ms median, {min(times):.2f} ms least, of {runs} with {threads} thread(s)"
+    )
+    operators = Table("operator", "times", box=None, title="operators", title_justify="left")
+    for name, count in sorted(anatomy.operators.items(), key=lambda row: (-row[1], row[0])):
+        operators.add_row(name, str(count))
+    constants = Table("constant", "bytes", "share", box=None, title="largest constants", title_justify="left")
+    for name, count in anatomy.largest[:10]:
+        constants.add_row(name, f"{count:,}", f"{count / size:.1%}")
+    output.say("")
+    output.say(operators)
+    output.say("")
+    output.say(constants)
+    output.data(result)

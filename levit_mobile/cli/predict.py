@@ -1,0 +1,46 @@
+"""``levit predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from levit_mobile.bundle import open_bundle
+from levit_mobile.cli.console import Output, json_option
+from levit_mobile.evaluate import top_k
+from levit_mobile.preprocess import load_picture, resize_and_crop
+from levit_mobile.runtimes import open_runtime
+
+__all__ = ["command"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--top-k", "k", type=click.IntRange(1), default=5, show_default=True, help="How many classes to name.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads to run on.")
+@json_option
+def command(bundle: Path, images: tuple[Path, ...], k: int, threads: int, as_json: bool) -> None:
+    """Say what is in each of IMAGES, with the artifact in BUNDLE.
+
+    \b
+    levit predict levit_128s-int8-tflite photo.jpg
+    """
+    opened = open_bundle(bundle)
+    runtime = open_runtime(opened, threads=threads)
+    output, results = Output(as_json), []
+    for image in images:
+        pixels = resize_and_crop(load_picture(image), opened.preprocessing)
+        best = top_k(runtime.logits(pixels[None])[0], k)
+        results.append(
+            {"image": str(image), "top": [{"label": opened.labels[i], "class": i, "probability": p} for i, p in best]}
+        )
+        table = Table(title=str(image), title_justify="left", box=None, show_header=False, pad_edge=True)
+        table.add_column(justify="right")
+        table.add_column()
+        for index, share in best:
+            table.add_row(f"{share:.1%}", opened.labels[index])
+        output.say(table)
+    output.data({"predictions": results})

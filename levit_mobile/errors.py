@@ -1,0 +1,62 @@
+"""What goes wrong, by kind. The command line turns each into one sentence and an exit code."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BundleError",
+    "CalibrationError",
+    "CheckError",
+    "CheckpointError",
+    "DownloadError",
+    "ExportError",
+    "LevitMobileError",
+    "PictureError",
+    "RuntimeMissingError",
+    "UsageError",
+]
+
+
+class LevitMobileError(Exception):
+    """Base of every error that this toolkit raises on purpose. ``exit_code`` is what the shell gets."""
+
+    exit_code = 2
+
+
+class UsageError(LevitMobileError):
+    """The request makes no sense as typed; the message says what to type instead."""
+
+
+class CheckpointError(LevitMobileError):
+    """A checkpoint cannot be read, recognised or fitted."""
+
+
+class DownloadError(LevitMobileError):
+    """A file could not be fetched whole."""
+
+
+class PictureError(LevitMobileError):
+    """A file that should be a picture is not, or cannot be decoded."""
+
+
+class CalibrationError(LevitMobileError):
+    """There are no calibration pictures, or ranges that belong to other weights."""
+
+
+class ExportError(LevitMobileError):
+    """A converter failed, or its output cannot be written."""
+
+
+class RuntimeMissingError(LevitMobileError):
+    """A package that this command needs is not installed; the message says what to install."""
+
+
+class BundleError(LevitMobileError):
+    """A bundle is not there, not whole, or not what its manifest says."""
+
+    exit_code = 1
+
+
+class CheckError(LevitMobileError):
+    """An artifact ran and failed its check against PyTorch."""
+
+    exit_code = 1

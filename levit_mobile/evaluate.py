@@ -1,0 +1,149 @@
+"""How close an artifact is to PyTorch, and how often it is right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile.quantize import Tolerance
+
+__all__ = ["Accuracy", "Parity", "compare", "count_right", "top_k", "wilson_interval"]
+
+_Logits = npt.NDArray[np.floating[Any]]
+
+
+class Model(Protocol):
+    """Anything that turns pictures into logits."""
+
+    def __call__(self, pixels: npt.NDArray[np.uint8], /) -> _Logits:
+        """uint8 (B, S, S, 3) -> (B, classes)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parity:
+    """An artifact's logits beside the reference's.
+
+    Attributes:
+        max_abs: greatest difference, as a share of the reference's range (greatest less smallest logit of all).
+        cosine: mean cosine between the logits of an input, each with its mean taken off.
+        agreement: share of inputs with the same first class.
+        samples: inputs.
+        passed: whether it is within the tolerance.
+    """
+
+    max_abs: float
+    cosine: float
+    agreement: float
+    samples: int
+    passed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest; rounded, so that the last bits of a sum cannot change a bundle."""
+        return {
+            "max_abs": float(f"{self.max_abs:.2e}"),
+            "cosine": round(self.cosine, 5),
+            "agreement": round(self.agreement, 4),
+            "samples": self.samples,
+            "passed": self.passed,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"greatest difference {self.max_abs:.2e} of the logit range, cosine {self.cosine:.5f}, "
+            f"same first class {self.agreement:.1%} of {self.samples}"
+        )
+
+
+def compare(reference: _Logits, got: _Logits, tolerance: Tolerance) -> Parity:
+    """Measure ``got`` against ``reference``, both (N, classes). NaN in ``got`` fails."""
+    if not np.isfinite(got).all() or not len(got):
+        return Parity(math.inf, 0.0, 0.0, len(got), False)
+    ref, out = reference.astype(np.float64), got.astype(np.float64)
+    span = max(float(ref.max() - ref.min()), 1e-12)
+    max_abs = float(np.abs(ref - out).max()) / span
+    a, b = ref - ref.mean(1, keepdims=True), out - out.mean(1, keepdims=True)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = float(np.mean((a * b).sum(1) / np.maximum(norms, 1e-12)))
+    rows = np.arange(len(ref))
+    short = ref.max(1) - ref[rows, out.argmax(1)]  # how far the artifact's first class is behind the reference's
+    agreement = float(np.mean(short == 0))
+    fair = float(np.mean(short <= tolerance.max_abs * span))
+    passed = max_abs <= tolerance.max_abs and cosine >= tolerance.cosine and fair >= tolerance.agreement
+    return Parity(max_abs, cosine, agreement, len(ref), passed)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Counts of right answers over a set of pictures.
+
+    Attributes:
+        samples: pictures.
+        top1: right in the first place.
+        top5: right among the first five.
+        agree: same first class as the reference; None where there was none.
+        reference_top1: how often the reference was right.
+    """
+
+    samples: int
+    top1: int
+    top5: int
+    agree: int | None = None
+    reference_top1: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Shares, each with its 95 % interval."""
+        named = {"top1": self.top1, "top5": self.top5, "agreement": self.agree, "reference_top1": self.reference_top1}
+        shares: dict[str, Any] = {"samples": self.samples}
+        for name, count in named.items():
+            if count is not None:
+                low, high = wilson_interval(count, self.samples)
+                shares[name] = {"share": round(count / self.samples, 5), "interval95": [round(low, 5), round(high, 5)]}
+        return shares
+
+
+def count_right(
+    model: Model,
+    batches: Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
+    *,
+    reference: Model | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Accuracy:
+    """Run labelled pictures, (pixels, labels) a batch, through a model and, if there is one, a reference."""
+    samples = top1 = top5 = agree = right = 0
+    for pixels, labels in batches:
+        order = np.argsort(-model(pixels), axis=1, kind="stable")
+        samples += len(labels)
+        top1 += int((order[:, 0] == labels).sum())
+        top5 += int((order[:, :5] == labels[:, None]).any(axis=1).sum())
+        if reference is not None:
+            first = reference(pixels).argmax(1)
+            agree += int((order[:, 0] == first).sum())
+            right += int((first == labels).sum())
+        if progress is not None:
+            progress(len(labels))
+    told = reference is not None
+    return Accuracy(samples, top1, top5, agree if told else None, right if told else None)
+
+
+def wilson_interval(count: int, samples: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927): honest near 0 and 1, where the usual one is not."""
+    if samples == 0:
+        return 0.0, 1.0
+    share, square = count / samples, z * z
+    middle = (share + square / (2 * samples)) / (1 + square / samples)
+    half = z * math.sqrt(share * (1 - share) / samples + square / (4 * samples**2)) / (1 + square / samples)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def top_k(logits: npt.NDArray[np.float32], k: int) -> list[tuple[int, float]]:
+    """(class, probability) of the k likeliest, likeliest first; logits (classes,)."""
+    shifted = np.exp(logits.astype(np.float64) - float(logits.max()))
+    shares = shifted / shifted.sum()
+    order = np.argsort(-shares, kind="stable")[:k]
+    return [(int(i), float(shares[i])) for i in order]

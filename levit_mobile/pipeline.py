@@ -1,0 +1,197 @@
+"""Program -> verified bundle: translate, run, compare, and only then write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile import __version__
+from levit_mobile.bundle import Bundle, Golden, bundle_writer, open_bundle, write_manifest
+from levit_mobile.checkpoints import Checkpoint
+from levit_mobile.errors import CheckError, RuntimeMissingError, UsageError
+from levit_mobile.evaluate import Parity, compare
+from levit_mobile.golden import golden_pictures
+from levit_mobile.preprocess import normalise
+from levit_mobile.program import Program
+from levit_mobile.runtimes import RUNTIMES
+from levit_mobile.runtimes.base import Runtime
+
+__all__ = ["EXPORTERS", "Target", "bundle_name", "export_bundle", "reference_model", "write_golden"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row of the table of targets.
+
+    Attributes:
+        module: has ``export(program, folder) -> Path``.
+        extra: what pip installs for it.
+        packages: whose versions the manifest tells.
+    """
+
+    module: str
+    extra: str
+    packages: tuple[str, ...]
+
+
+EXPORTERS: dict[str, Target] = {
+    "tflite": Target(
+        "exporters.tflite", "tflite", ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
+    ),
+}
+_PACKAGES = ("torch", "numpy", "pillow")
+
+
+def bundle_name(program: Program, target: str) -> str:
+    """The folder's default name, for example ``levit_128s-int8-tflite``."""
+    return f"{program.checkpoint.variant.name}-{program.precision.name}-{target}"
+
+
+def reference_model(checkpoint: Checkpoint) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """PyTorch's answer: the trained module, not the deploy form; uint8 (B, S, S, 3) -> float32 (B, classes).
+
+    In float64, rounded once at the end, so that neither threads nor the order of a sum can be seen in it.
+    """
+    import torch
+
+    model, spec = checkpoint.model().double(), checkpoint.preprocessing
+
+    def run(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            logits = model(torch.from_numpy(normalise(pixels, spec)).double())
+        result: npt.NDArray[np.float32] = logits.float().numpy()
+        return result
+
+    return run
+
+
+def write_golden(checkpoint: Checkpoint) -> Golden:
+    """The golden inputs, and the reference's logits for them."""
+    pixels = golden_pictures(checkpoint.image_size)
+    run = reference_model(checkpoint)
+    return Golden(pixels, np.concatenate([run(pixels[i : i + 2]) for i in range(0, len(pixels), 2)]))
+
+
+def export_bundle(
+    program: Program,
+    target: str,
+    folder: Path,
+    *,
+    golden: Golden,
+    overwrite: bool = False,
+    allow_drift: bool = False,
+    accuracy: Callable[[Runtime], dict[str, Any]] | None = None,
+    step: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> Bundle:
+    """Translate a program, compare the artifact with PyTorch, and write the bundle.
+
+    Args:
+        program: what to translate.
+        target: a name in ``EXPORTERS``.
+        folder: the bundle to be; its parent is made if need be.
+        golden: from ``write_golden`` of the same checkpoint.
+        overwrite: replace a bundle that is there.
+        allow_drift: write it also if the comparison fails; the manifest then says so.
+        accuracy: measures the running artifact; its result goes into the manifest.
+        step: called with what is about to happen; the work is done inside the context it returns.
+
+    Raises:
+        CheckError: the artifact is too far from PyTorch.
+        ExportError: a converter failed, or the folder cannot be written.
+        RuntimeMissingError: the target's packages are not installed.
+    """
+    if target not in EXPORTERS:
+        raise UsageError(f"unknown target {target!r}; type one of: {', '.join(EXPORTERS)}")
+    with bundle_writer(folder, overwrite=overwrite) as scratch:
+        with step(f"translating to {target}, {program.precision.name}"):
+            artifact = _exporter(target)(program, scratch)
+        with step("comparing with PyTorch"):
+            runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
+                artifact, size=program.image_size, spec=program.preprocessing
+            )
+            parity = compare(golden.logits, runtime.logits(golden.pixels), program.precision.tolerance)
+        if not parity.passed and not allow_drift:
+            limit = program.precision.tolerance
+            raise CheckError(
+                f"{program.precision.name} for {target} is too far from PyTorch: {parity}; allowed: {limit.max_abs:.0e} "
+                f"of the range, cosine {limit.cosine}. No bundle was written. Try another --precision or other "
+                "--calib-data, or type --allow-drift to keep it all the same"
+            )
+        measured = None
+        if accuracy is not None:
+            measured = accuracy(runtime)
+        (scratch / "golden.npz").write_bytes(golden.to_bytes())
+        if program.ranges is not None:
+            (scratch / "calibration.json").write_text(program.ranges.to_json(), "utf-8")
+        write_manifest(scratch, _manifest(program, target, artifact.name, runtime, parity, measured))
+    return open_bundle(folder)
+
+
+def _exporter(target: str) -> Callable[[Program, Path], Path]:
+    try:
+        exporter: Callable[[Program, Path], Path] = import_module(EXPORTERS[target].module).export
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
+            raise
+        raise RuntimeMissingError(
+            f"--target {target} needs the package {error.name}; type: pip install 'levit-mobile[{EXPORTERS[target].extra}]'"
+        ) from error
+    return exporter
+
+
+def _manifest(
+    program: Program, target: str, file: str, runtime: Runtime, parity: Parity, accuracy: dict[str, Any] | None
+) -> dict[str, Any]:
+    checkpoint, anatomy = program.checkpoint, runtime.anatomy()
+    raw = program.io_dtype != "float32"
+    return {
+        "model": {
+            "variant": checkpoint.variant.name,
+            "num_classes": checkpoint.num_classes,
+            "checkpoint": {
+                "name": checkpoint.name,
+                "sha256": checkpoint.sha256,
+                "scheme": checkpoint.scheme,
+                "weights": program.fingerprint,
+            },
+        },
+        "artifact": {
+            "file": file,
+            "target": target,
+            "precision": program.precision.name,
+            "scheme": program.precision.scheme,
+        },
+        "input": {**_port(runtime.input), "layout": program.layout, "takes": "pixels" if raw else "normalised pixels"},
+        "output": _port(runtime.output),
+        "preprocessing": program.preprocessing.to_dict(),
+        "labels": list(program.labels),
+        "operators": anatomy.operators,
+        "delegate": {"name": anatomy.delegate, "parts": anatomy.parts, "outside": anatomy.outside},
+        "parity": parity.to_dict(),
+        "accuracy": accuracy,
+        "calibration": None
+        if program.ranges is None
+        else {
+            "method": program.ranges.method,
+            "samples": program.ranges.samples,
+            "digest": program.ranges.digest,
+        },
+        "tools": {
+            "levit-mobile": __version__,
+            **{name: metadata.version(name) for name in sorted({*_PACKAGES, *EXPORTERS[target].packages})},
+        },
+    }
+
+
+def _port(port: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": port.name, "shape": list(port.shape), "dtype": port.dtype}
+    if port.scale:
+        about |= {"scale": port.scale, "zero_point": port.zero_point}
+    return about

@@ -1,0 +1,226 @@
+"""Picture file -> the array that LeViT was trained on. One definition; its numbers travel in every bundle.
+
+Resize the shorter side to 256 (bicubic with antialiasing), cut the middle 224x224, scale to [0, 1], subtract the mean,
+divide by the standard deviation: the official evaluation transform (``datasets.py`` of the official code), with the
+rounding of torchvision's ``Resize`` and ``CenterCrop``.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from levit_mobile.errors import PictureError
+
+__all__ = [
+    "IMAGENET",
+    "PICTURE_SUFFIXES",
+    "Preprocessing",
+    "load_picture",
+    "normalise",
+    "preprocess",
+    "preprocess_files",
+    "resize_and_crop",
+]
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TIFF",
+    "PPM",
+)  # Pillow's others start programs (EPS) or are no pictures
+_LONGEST = 4096  # pixels; a longer side is resized only where the crop will be
+_TURNS = {  # EXIF's orientation -> what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to a picture before the model sees it.
+
+    Attributes:
+        resize: pixels of the shorter side after resizing.
+        crop: pixels a side of the square that is cut out of the middle: the model's input.
+        mean: per channel (red, green, blue), of pixels in [0, 1].
+        std: the same.
+    """
+
+    resize: int = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it in manifests and checkpoints."""
+        return {
+            **asdict(self),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "interpolation": "bicubic",
+            "antialias": True,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
+        """The inverse of ``to_dict``; other ways to resize are refused.
+
+        Raises:
+            ValueError: a number is missing or makes no sense, or pictures are not resized bicubically with antialiasing.
+        """
+        if not isinstance(data, dict):
+            raise ValueError(f"preprocessing is not a table of numbers, but {data!r}")
+        if data.get("interpolation", "bicubic") != "bicubic":
+            raise ValueError(f"interpolation {data['interpolation']!r} is not supported; only 'bicubic' is")
+        if data.get("antialias", True) is not True:
+            raise ValueError("resizing without antialiasing is not supported")
+        try:
+            mean, std = (tuple(float(v) for v in data[key]) for key in ("mean", "std"))
+            resize, crop = (operator.index(data[key]) for key in ("resize", "crop"))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"preprocessing lacks or garbles {error}") from error
+        finite = all(math.isfinite(v) for v in (*mean, *std))
+        if len(mean) != 3 or len(std) != 3 or not finite or min(std) <= 0 or not 0 < crop <= resize:
+            raise ValueError(f"preprocessing makes no sense: {data}")
+        return cls(resize, crop, mean, std)
+
+
+IMAGENET = Preprocessing()
+
+
+def load_picture(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a file as an upright RGB picture.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; an animation gives its
+    first frame. What Pillow only warns of (damaged EXIF, 100 megapixels) is no reason to stop, nor to trouble the user.
+
+    Raises:
+        PictureError: the file is missing, is no picture, is cut short, or is too large to be meant (a decompression
+            bomb: more than twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 megapixels).
+    """
+    name = Path(path)
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(name, formats=_FORMATS) as picture:
+            picture.load()
+            return _to_rgb(_upright(picture))
+    except FileNotFoundError as error:
+        raise PictureError(f"{name}: no such file") from error
+    except IsADirectoryError as error:
+        raise PictureError(f"{name}: is a folder; name the pictures in it") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{name}: not a picture that can be read (JPEG, PNG, WebP, BMP, GIF, TIFF)") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{name}: too many pixels; scale it down first ({error})") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise PictureError(f"{name}: cannot be decoded ({error})") from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As EXIF says; not ``ImageOps.exif_transpose``, which also rewrites the EXIF block and trips over a damaged one."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, struct.error):
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I", "I;16", "I;16L", "I;16B", "F"):
+        grey = np.nan_to_num(np.asarray(picture).astype(np.float64))
+        # 16 bits in a file that says so; the 32-bit modes do not, there what stays within 8 bits is taken as it is.
+        if picture.mode.startswith("I;16") or grey.max() > 255:
+            grey = grey / 257
+        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, clear).convert("RGB")
+    return picture.convert("RGB")
+
+
+def resize_and_crop(picture: Image.Image, spec: Preprocessing = IMAGENET) -> npt.NDArray[np.uint8]:
+    """RGB picture -> uint8 (crop, crop, 3). Any size and aspect from 1x1 on."""
+    width, height = picture.size
+    short = min(width, height)
+    # torchvision: the longer side is truncated, the offset rounded half to even.
+    new_w = spec.resize if width == short else int(spec.resize * width / short)
+    new_h = spec.resize if height == short else int(spec.resize * height / short)
+    left, top = round((new_w - spec.crop) / 2), round((new_h - spec.crop) / 2)
+    if max(new_w, new_h) > _LONGEST:
+        picture, left, top = _resize_middle(picture, (new_w, new_h), (left, top), spec.crop)
+    else:
+        picture = picture.resize((new_w, new_h), Image.Resampling.BICUBIC)
+    return np.asarray(picture.crop((left, top, left + spec.crop, top + spec.crop)))
+
+
+def _resize_middle(
+    picture: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int
+) -> tuple[Image.Image, int, int]:
+    """The part of the resized picture around the crop, and the crop's place in it.
+
+    A 20,000 x 50 picture would be 102,400 pixels wide. The margin is wider than the filter, so that no pixel of the crop
+    changes.
+    """
+    box: list[float] = []
+    part: list[int] = []
+    place: list[int] = []
+    for old, new, first in zip(picture.size, size, corner, strict=True):
+        ratio = old / new
+        margin = math.ceil(2 * max(ratio, 1) / ratio) + 2
+        start, stop = max(0, first - margin), min(new, first + crop + margin)
+        box.append(start * ratio)
+        part.append(stop - start)
+        place.append(first - start)
+    ends = [b + n * old / new for b, n, old, new in zip(box, part, picture.size, size, strict=True)]
+    whole = (box[0], box[1], min(ends[0], picture.width), min(ends[1], picture.height))
+    middle = picture.resize((part[0], part[1]), Image.Resampling.BICUBIC, box=whole)
+    return middle, place[0], place[1]
+
+
+def normalise(pixels: npt.NDArray[np.uint8], spec: Preprocessing = IMAGENET) -> npt.NDArray[np.float32]:
+    """uint8 (B, S, S, 3) -> float32 (B, 3, S, S), contiguous: (pixel / 255 - mean) / std."""
+    x: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255)
+    mean: npt.NDArray[np.float32] = np.array(spec.mean, np.float32)
+    std: npt.NDArray[np.float32] = np.array(spec.std, np.float32)
+    x = (x - mean) / std
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+def preprocess(picture: Image.Image, spec: Preprocessing = IMAGENET) -> npt.NDArray[np.float32]:
+    """RGB picture -> float32 (3, crop, crop), normalised."""
+    x: npt.NDArray[np.float32] = normalise(resize_and_crop(picture, spec)[None], spec)[0]
+    return x
+
+
+def preprocess_files(
+    paths: Sequence[str | os.PathLike[str]], spec: Preprocessing = IMAGENET
+) -> npt.NDArray[np.float32]:
+    """Picture files -> float32 (B, 3, crop, crop).
+
+    Raises:
+        PictureError: as ``load_picture``.
+    """
+    if not paths:
+        return np.zeros((0, 3, spec.crop, spec.crop), np.float32)
+    return np.stack([preprocess(load_picture(path), spec) for path in paths])

@@ -1,0 +1,98 @@
+"""What an exporter gets: the deploy form, its precision and ranges, and everything that travels with the artifact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from calib.ranges import Ranges, bundled_ranges, fingerprint
+from levit_mobile.checkpoints import Checkpoint
+from levit_mobile.errors import CalibrationError, UsageError
+from levit_mobile.fuse import DeployLeViT, fuse
+from levit_mobile.preprocess import Preprocessing
+from levit_mobile.quantize import Precision, get_precision
+
+__all__ = ["IoDtype", "Layout", "Program", "build_program"]
+
+IoDtype = Literal["float32", "int8", "uint8"]
+Layout = Literal["nhwc", "nchw"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One model, ready to be translated.
+
+    Attributes:
+        model: the deploy form, float32, eval mode.
+        checkpoint: where the weights came from.
+        fingerprint: of the weights.
+        labels: names of the classes, one for each output.
+        precision: a row of ``PRECISIONS``.
+        ranges: activation ranges; there whenever the precision needs them.
+        io_dtype: float32: normalised pictures in, logits out. int8 and uint8: raw pixels in (int8: less 128), logits
+            quantised; the normalisation is then part of the artifact.
+        layout: of the input.
+    """
+
+    model: DeployLeViT
+    checkpoint: Checkpoint
+    fingerprint: str
+    labels: tuple[str, ...]
+    precision: Precision
+    ranges: Ranges | None
+    io_dtype: IoDtype = "float32"
+    layout: Layout = "nhwc"
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What pictures go through."""
+        return self.checkpoint.preprocessing
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return self.checkpoint.image_size
+
+
+def build_program(
+    checkpoint: Checkpoint,
+    precision: str,
+    *,
+    ranges: Ranges | None = None,
+    labels: tuple[str, ...] | None = None,
+    io_dtype: IoDtype = "float32",
+    layout: Layout = "nhwc",
+) -> Program:
+    """Fuse a checkpoint and put together what exporters need.
+
+    Args:
+        checkpoint: any.
+        precision: a name in ``PRECISIONS``.
+        ranges: measured on these weights; None takes the bundled ones, which fit the bundled checkpoint only.
+        labels: names of the classes; None takes the checkpoint's, or class_0, class_1...
+
+    Raises:
+        CalibrationError: ranges are needed and there are none for these weights.
+        UsageError: the number of labels is not the number of classes, or an unknown precision.
+    """
+    row = get_precision(precision)
+    weights = fingerprint(checkpoint.state)
+    if row.needs_ranges or io_dtype != "float32":
+        ranges = ranges or _bundled(weights)
+        ranges.check(weights)
+    else:
+        ranges = None
+    names = labels or checkpoint.labels or tuple(f"class_{i}" for i in range(checkpoint.num_classes))
+    if len(names) != checkpoint.num_classes:
+        raise UsageError(f"--labels names {len(names)} classes, but {checkpoint.name} has {checkpoint.num_classes}")
+    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout)
+
+
+def _bundled(weights: str) -> Ranges:
+    ranges = bundled_ranges()
+    if ranges.weights != weights:
+        raise CalibrationError(
+            "int8 needs activation ranges, and the ones in the package belong to the demo weights only; "
+            "type --calib-data DIR with about 128 pictures of your kind (or a calibration.json from an earlier bundle)"
+        )
+    return ranges

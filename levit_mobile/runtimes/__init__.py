@@ -1,0 +1,33 @@
+"""Open an artifact on this host and run it. One file a runtime; each is imported only when it is needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from levit_mobile.errors import BundleError
+from levit_mobile.runtimes.base import Runtime
+
+if TYPE_CHECKING:
+    from levit_mobile.bundle import Bundle
+
+__all__ = ["RUNTIMES", "Runtime", "open_runtime"]
+
+# target -> module with a function open_artifact(path, manifest, threads)
+RUNTIMES: dict[str, str] = {"tflite": "levit_mobile.runtimes.tflite"}
+
+
+def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
+    """The bundle's artifact, loaded.
+
+    Raises:
+        BundleError: made for a target that this version cannot run.
+        RuntimeMissingError: the target's package is not installed.
+    """
+    target = bundle.manifest["artifact"]["target"]
+    if target not in RUNTIMES:
+        raise BundleError(f"{bundle.folder}: made for {target!r}; this version runs {', '.join(RUNTIMES)}")
+    runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
+        bundle.artifact, size=bundle.image_size, spec=bundle.preprocessing, threads=threads
+    )
+    return runtime

@@ -1,0 +1,71 @@
+"""What every runtime can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Anatomy", "Port", "Runtime"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of an artifact: name, shape and number format; scale is 0 where the numbers are float."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What is inside an artifact.
+
+    Attributes:
+        operators: how often each occurs.
+        delegate: who computes them.
+        parts: pieces that the delegate took; each border costs a copy.
+        outside: operators that the delegate left to slower kernels.
+        largest: the largest constants, (name, bytes), largest first.
+    """
+
+    operators: dict[str, int]
+    delegate: str
+    parts: int
+    outside: dict[str, int]
+    largest: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Runtime(Protocol):
+    """A loaded artifact."""
+
+    @property
+    def input(self) -> Port:
+        """Its one input."""
+        ...
+
+    @property
+    def output(self) -> Port:
+        """Its one output."""
+        ...
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Run pictures: uint8 (B, S, S, 3), RGB, resized and cropped -> float32 (B, classes)."""
+        ...
+
+    def anatomy(self) -> Anatomy:
+        """What is inside."""
+        ...
+
+    def profile(self, runs: int) -> list[tuple[str, float]]:
+        """(what, milliseconds) of ``runs`` inferences, for each of them: at least the whole."""
+        ...
+
+    def tools(self) -> dict[str, Any]:
+        """{package: version} of what runs it."""
+        ...

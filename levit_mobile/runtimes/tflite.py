@@ -1,0 +1,165 @@
+"""Run a ``.tflite`` with LiteRT (ai-edge-litert), else with tflite-runtime; XNNPACK computes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile.errors import BundleError, RuntimeMissingError
+from levit_mobile.preprocess import Preprocessing, normalise
+from levit_mobile.runtimes.base import Anatomy, Port
+
+__all__ = ["TfliteRuntime", "open_artifact"]
+
+
+def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> TfliteRuntime:
+    """Load a ``.tflite``.
+
+    Raises:
+        BundleError: the file is not a model that this runtime can run.
+        RuntimeMissingError: neither package is installed.
+    """
+    return TfliteRuntime(path, size=size, spec=spec, threads=threads)
+
+
+class TfliteRuntime:
+    """A loaded ``.tflite``; see ``Runtime``.
+
+    Args:
+        path: the file.
+        size: pixels a side of its input.
+        spec: how pixels are normalised, where the artifact does not do it itself.
+        threads: that XNNPACK may use.
+    """
+
+    def __init__(self, path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> None:
+        self._path, self._spec, self._size = path, spec, size
+        try:
+            with _quiet():
+                self._interpreter = _interpreter_class()(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(f"{path}: LiteRT cannot load it ({error})") from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BundleError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
+        self._in, self._out = inputs[0]["index"], outputs[0]["index"]
+        self.input, self.output = _port(inputs[0]), _port(outputs[0])
+        self._nhwc = self.input.shape == (1, size, size, 3)
+        if not self._nhwc and self.input.shape != (1, 3, size, size):
+            raise BundleError(
+                f"{path}: takes {self.input.shape}, expected (1, {size}, {size}, 3) or (1, 3, {size}, {size})"
+            )
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 (B, S, S, 3) -> float32 (B, classes), dequantised."""
+        rows = np.empty((len(pixels), self.output.shape[-1]), np.float32)
+        for index, picture in enumerate(pixels):
+            self._interpreter.set_tensor(self._in, self._feed(picture))
+            self._interpreter.invoke()
+            row = self._interpreter.get_tensor(self._out)[0]
+            if self.output.scale:
+                row = (row.astype(np.float32) - self.output.zero_point) * np.float32(self.output.scale)
+            rows[index] = row
+        return rows
+
+    def _feed(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        if self.input.dtype == "float32":
+            x = normalise(picture[None], self._spec)
+            return x.transpose(0, 2, 3, 1) if self._nhwc else x
+        # Whole numbers: the artifact takes pixels, and normalises them itself.
+        level = picture if self.input.dtype == "uint8" else (picture.astype(np.int16) - 128).astype(np.int8)
+        return level[None] if self._nhwc else np.ascontiguousarray(level.transpose(2, 0, 1)[None])
+
+    def anatomy(self) -> Anatomy:
+        ops = self._interpreter._get_ops_details()
+        plain = [op for op in ops if op["op_name"] != "DELEGATE"]
+        parts = [op for op in ops if op["op_name"] == "DELEGATE"]
+        maker = {int(index): at for at, op in enumerate(plain) for index in op["outputs"]}
+        inside: set[int] = set()
+        for part in parts:
+            border = {int(i) for i in part["inputs"]}
+            waiting = [int(i) for i in part["outputs"]]
+            while waiting:
+                index = waiting.pop()
+                at = maker.get(index)
+                if at is None or at in inside or index in border:
+                    continue
+                inside.add(at)
+                waiting += [int(i) for i in plain[at]["inputs"]]
+        outside = Counter(op["op_name"] for at, op in enumerate(plain) if at not in inside)
+        return Anatomy(
+            operators=dict(sorted(Counter(op["op_name"] for op in plain).items())),
+            delegate="XNNPACK" if parts else "none",
+            parts=len(parts),
+            outside=dict(sorted(outside.items())),
+            largest=self._largest({int(index) for op in plain for index in op["inputs"]} - set(maker)),
+        )
+
+    def _largest(self, constants: set[int]) -> list[tuple[str, int]]:
+        sizes = [
+            (str(tensor["name"]), int(np.prod(tensor["shape"])) * np.dtype(tensor["dtype"]).itemsize)
+            for tensor in self._interpreter.get_tensor_details()
+            if tensor["index"] in constants and tensor["index"] != self._in
+        ]
+        return sorted(sizes, key=lambda row: (-row[1], row[0]))
+
+    def profile(self, runs: int) -> list[tuple[str, float]]:
+        blank = np.zeros((self._size, self._size, 3), np.uint8)
+        self._interpreter.set_tensor(self._in, self._feed(blank))
+        times = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            self._interpreter.invoke()
+            times.append(("inference", 1000 * (time.perf_counter() - start)))
+        return times
+
+    def tools(self) -> dict[str, Any]:
+        for package in ("ai-edge-litert", "tflite-runtime"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                return {package: metadata.version(package)}
+        return {}
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found]
+        except ImportError as error:
+            raise RuntimeMissingError(
+                "running a .tflite needs LiteRT; type: pip install 'levit-mobile[tflite-runtime]'"
+            ) from error
+    return Interpreter
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT writes a line to standard error for every interpreter, below Python; keep it out of the way."""
+    sys.stderr.flush()
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def _port(details: dict[str, Any]) -> Port:
+    scale, zero_point = details["quantization"]
+    name = str(details["name"]).removeprefix("serving_default_").removesuffix(":0")
+    shape = tuple(int(v) for v in details["shape"])
+    return Port(name, shape, np.dtype(details["dtype"]).name, float(scale), int(zero_point))
