@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +31,15 @@ class CalibrationSet:
 
 
 def find_pictures(folder: Path) -> dict[str, list[Path]]:
-    """{class: its pictures, sorted}. The class is the first folder below ``folder``; flat folders give one class ``""``."""
+    """{class: its pictures, sorted}. The class is the first folder below ``folder``; flat folders give one class ``""``.
+
+    Hidden files and folders are left out: editors and file managers keep their own pictures there, or what looks like it.
+    """
     groups: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
-            inside = path.relative_to(folder).parts
+        inside = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in inside)
+        if not hidden and path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
             groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
     return groups
 
@@ -68,7 +71,9 @@ def load_calibration_set(
     path = Path(source)
     if count < 1:
         raise CalibrationError(f"{count} calibration pictures make no sense; type at least 1")
-    if not path.exists():
+    if seed < 0:
+        raise CalibrationError(f"the seed {seed} makes no sense; type 0 or more")
+    if not os.path.exists(path):
         raise CalibrationError(f"{path}: no such folder or file of calibration pictures")
     pixels = _from_npz(path, spec, count, seed) if path.is_file() else _from_folder(path, spec, count, seed)
     digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
@@ -87,12 +92,14 @@ def _from_npz(path: Path, spec: Preprocessing, count: int, seed: int) -> npt.NDA
     from PIL import Image
 
     try:
-        with np.load(path, allow_pickle=False) as opened:
-            arrays = [opened[name] for name in opened.files]
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        # Opened here, because numpy forgets to close what turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
+            members = [opened[name] for name in opened.files]
+    except Exception as error:  # zip, zlib and numpy each raise their own on a damaged file
         raise CalibrationError(f"{path}: not an .npz file of pictures ({error})") from error
+    arrays = [member for member in members if isinstance(member, np.ndarray)]  # other files in a zip come as bytes
     pictures = next((a for a in arrays if a.ndim == 4 and a.shape[3] == 3 and a.dtype == np.uint8), None)
-    if pictures is None or not len(pictures):
+    if pictures is None or not pictures.size:
         found = ", ".join(f"{a.dtype}{a.shape}" for a in arrays) or "nothing"
         raise CalibrationError(f"{path}: needs a uint8 array (N, H, W, 3) of RGB pictures, holds {found}")
     chosen = np.random.default_rng(seed).permutation(len(pictures))[:count]

@@ -99,12 +99,21 @@ def measure_ranges(
         batch: pictures at a time.
 
     Raises:
-        CalibrationError: an activation was not finite.
+        CalibrationError: an activation was not finite, or the pictures have another size than the model's input.
     """
+    if pictures.pixels.shape[1:] != (model.image_size, model.image_size, 3):
+        height, width = pictures.pixels.shape[1:3]
+        raise CalibrationError(
+            f"calibration pictures of {height}x{width} pixels for a model that takes {model.image_size}"
+        )
     values: dict[str, tuple[float, float]] = {}
 
     def note(name: str, x: Tensor) -> None:
         low, high = (float(v) for v in torch.aminmax(x))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise CalibrationError(
+                f"calibration met NaN or infinity in {name}: these weights do not work on these pictures"
+            )
         old_low, old_high = values.get(name, (math.inf, -math.inf))
         values[name] = (min(low, old_low), max(high, old_high))
 
@@ -125,11 +134,6 @@ def measure_ranges(
     finally:
         for handle in handles:
             handle.remove()
-    bad = [name for name, pair in values.items() if not all(map(math.isfinite, pair))]
-    if bad:
-        raise CalibrationError(
-            f"calibration met NaN or infinity in {bad[0]}: these weights do not work on these pictures"
-        )
     return Ranges(weights, values, "min-max", len(pictures.pixels), pictures.digest)
 
 
@@ -152,8 +156,19 @@ def load_ranges(path: str | os.PathLike[str]) -> Ranges:
 
 
 def bundled_ranges() -> Ranges:
-    """The ranges of the checkpoint in the package."""
-    return _parse(resources.files("calib").joinpath("data", _BUNDLED).read_text("utf-8"), _BUNDLED)
+    """The ranges of the checkpoint in the package.
+
+    Raises:
+        CalibrationError: they are missing from this installation.
+    """
+    try:
+        text = resources.files("calib").joinpath("data", _BUNDLED).read_text("utf-8")
+    except OSError as error:
+        raise CalibrationError(
+            f"the activation ranges in the package ({_BUNDLED}) are missing from this installation; "
+            "install levit-mobile again, or type --calib-data DIR"
+        ) from error
+    return _parse(text, _BUNDLED)
 
 
 def _parse(text: str, name: str) -> Ranges:
@@ -165,5 +180,5 @@ def _parse(text: str, name: str) -> Ranges:
         if not all(math.isfinite(low) and math.isfinite(high) and low <= high for low, high in values.values()):
             raise ValueError("a range is empty or not finite")
         return Ranges(str(data["weights"]), values, str(data["method"]), int(data["samples"]), str(data["digest"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise CalibrationError(f"{name}: not a file of activation ranges ({error})") from error

@@ -60,16 +60,21 @@ class _Entry(nn.Module):
         return {"logits": self.model(image)}
 
 
-_translated: dict[tuple[str, str, bool], bytes] = {}
+_translated: dict[tuple[str, str, Preprocessing | None], bytes] = {}
 
 
 def _translate(program: Program) -> bytes:
     """The float model, as litert-torch makes it; kept, since all precisions of one model start from it."""
-    key = (program.fingerprint, program.layout, program.io_dtype == "float32")
+    key = (program.fingerprint, program.layout, _inside(program))
     if key not in _translated:
         _translated.clear()
         _translated[key] = _run_converter(program)
     return _translated[key]
+
+
+def _inside(program: Program) -> Preprocessing | None:
+    """The normalisation, where it is part of the artifact."""
+    return None if program.io_dtype == "float32" else program.preprocessing
 
 
 def _run_converter(program: Program) -> bytes:
@@ -77,12 +82,14 @@ def _run_converter(program: Program) -> bytes:
 
     size = program.image_size
     shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
-    entry = _Entry(program.model, program.layout, None if program.io_dtype == "float32" else program.preprocessing)
+    entry = _Entry(program.model, program.layout, _inside(program))
     try:
         converted = litert_torch.convert(entry.eval(), sample_kwargs={"image": torch.zeros(shape)})
         return bytes(converted.model_content())
     except Exception as error:  # whatever a converter raises, the user needs to know which step it was
-        raise ExportError(f"litert-torch could not translate the model: {error}") from error
+        raise ExportError(
+            f"litert-torch could not translate the model: {error} (--verbose shows what it printed)"
+        ) from error
 
 
 def _describe(model: bytes, program: Program) -> bytes:

@@ -68,7 +68,7 @@ def attach_metadata(
     The same arguments give the same bytes. No tensor is touched or loses its alignment.
 
     Args:
-        model: a .tflite with one image input (B, H, W, 3) and one output (B, classes).
+        model: a .tflite with one image input, (B, H, W, 3) or (B, 3, H, W), and one output (B, classes).
         labels: one a class, in the order of the output.
         mean: of red, green and blue, in units of pixels from 0 to 255.
         std: the same. The model wants (pixel - mean) / std.
@@ -140,7 +140,7 @@ def _image_and_scores(model: bytes) -> tuple[Table, Table]:
             raise BundleError(f"expected a model with one {what}, found {len(indices)}")
         ends.append(tensors[indices[0]])
     image, scores = ends
-    if len(_shape(image)) != 4 or _shape(image)[3] != 3:
+    if len(_shape(image)) != 4 or 3 not in (_shape(image)[1], _shape(image)[3]):
         raise BundleError(f"the model's input is {_shape(image)}, not an RGB image (1, height, width, 3)")
     if len(_shape(scores)) != 2:
         raise BundleError(f"the model's output is {_shape(scores)}, not scores (1, classes)")
@@ -172,10 +172,14 @@ def _check_normalization(mean: Sequence[float], std: Sequence[float]) -> None:
 
 
 def _describe_image(tensor: Table, mean: Sequence[float], std: Sequence[float]) -> Node:
-    _, height, width, _ = _shape(tensor)
+    shape = _shape(tensor)
+    last = shape[3] == 3
+    height, width = shape[1:3] if last else shape[2:4]
     notes: dict[int, Any] = {
         TensorMetadata.NAME: "image",
-        TensorMetadata.DESCRIPTION: f"RGB image, {width} x {height} pixels, normalised: (pixel - mean) / std.",
+        TensorMetadata.DESCRIPTION: (
+            f"RGB image, {width} x {height} pixels, {'' if last else 'channels first, '}normalised: (pixel - mean) / std."
+        ),
         TensorMetadata.CONTENT: {
             Content.CONTENT_PROPERTIES_TYPE: ContentProperties.IMAGE_PROPERTIES,
             Content.CONTENT_PROPERTIES: {ImageProperties.COLOR_SPACE: ColorSpaceType.RGB},

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,12 +22,36 @@ import numpy.typing as npt
 from levit_mobile.errors import BundleError, ExportError
 from levit_mobile.preprocess import Preprocessing
 
-__all__ = ["FORMAT", "MANIFEST", "Bundle", "Golden", "bundle_writer", "file_digest", "open_bundle", "write_manifest"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "Bundle",
+    "Golden",
+    "bundle_writer",
+    "check_vacant",
+    "file_digest",
+    "open_bundle",
+    "write_manifest",
+]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 _MOST_BYTES = 2**30  # no LeViT comes near it; a manifest that claims more is not read
+_MOST_PIXELS = 4096  # a side
+_ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {  # what the toolkit reads from a manifest
+    "artifact": {"file": str, "target": str, "precision": str, "scheme": str},
+    "model": {"variant": str, "num_classes": int, "checkpoint": dict},
+    "input": {"name": str, "shape": list, "dtype": str, "layout": str, "takes": str},
+    "output": {"name": str, "shape": list, "dtype": str},
+    "parity": {
+        "max_abs": (int, float),
+        "cosine": (int, float),
+        "agreement": (int, float),
+        "samples": int,
+        "passed": bool,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -83,30 +108,46 @@ class Bundle:
         """
         path = self.folder / GOLDEN
         try:
-            with np.load(path, allow_pickle=False) as data:
-                golden = Golden(data["pixels"], data["logits"])
+            # Opened here, because numpy forgets to close what turns out to be damaged.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+                golden = Golden(np.asarray(data["pixels"]), np.asarray(data["logits"]))
         except Exception as error:  # zip, zlib and numpy each raise their own on a damaged file
             raise BundleError(f"{path}: cannot be read ({error})") from error
         size, classes = self.image_size, len(self.manifest["labels"])
         if golden.pixels.shape[1:] != (size, size, 3) or golden.pixels.dtype != np.uint8:
             raise BundleError(f"{path}: pixels are {golden.pixels.dtype}{golden.pixels.shape}")
-        if golden.logits.shape != (len(golden.pixels), classes):
-            raise BundleError(f"{path}: logits are {golden.logits.shape}, expected {(len(golden.pixels), classes)}")
+        if golden.logits.shape != (len(golden.pixels), classes) or golden.logits.dtype != np.float32:
+            raise BundleError(
+                f"{path}: logits are {golden.logits.dtype}{golden.logits.shape}, "
+                f"expected float32{(len(golden.pixels), classes)}"
+            )
         return golden
 
     def damage(self) -> list[str]:
         """What differs from the manifest: files that are missing, changed or left over. Empty when all is well."""
         found: list[str] = []
+        try:
+            edited = self.manifest.get("digest") != _manifest_digest(self.manifest)
+        except RecursionError:  # nested as no manifest of ours is
+            edited = True
+        if edited:
+            found.append(f"{MANIFEST} was edited: its digest is not that of what it says")
         wanted: dict[str, Any] = self.manifest["files"]
         for name, about in sorted(wanted.items()):
             path = self.folder / name
-            if not path.is_file() or path.is_symlink():
-                found.append(f"{name} is missing")
-            elif path.stat().st_size != about["bytes"]:
-                found.append(f"{name} has {path.stat().st_size} bytes, the manifest says {about['bytes']}")
-            elif file_digest(path) != about["sha256"]:
-                found.append(f"{name} was changed: its sha256 is not the manifest's")
-        present = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if not p.is_dir()}
+            try:
+                if not path.is_file():
+                    found.append(f"{name} is missing")
+                elif path.is_symlink():
+                    found.append(f"{name} is a link, not a file")
+                elif path.stat().st_size != about["bytes"]:
+                    found.append(f"{name} has {path.stat().st_size} bytes, the manifest says {about['bytes']}")
+                elif file_digest(path) != about["sha256"]:
+                    found.append(f"{name} was changed: its sha256 is not the manifest's")
+            except OSError as error:
+                found.append(f"{name} cannot be read ({error.strerror})")
+        inside = [path for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+        present = {path.relative_to(self.folder).as_posix() for path in inside}
         found += [f"{name} is not in the manifest" for name in sorted(present - set(wanted) - {MANIFEST})]
         return found
 
@@ -117,6 +158,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _manifest_digest(manifest: dict[str, Any]) -> str:
+    """sha256 of what a manifest says, apart from its own digest; layout and order of the entries do not count."""
+    bare = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def open_bundle(folder: str | os.PathLike[str]) -> Bundle:
     """Read a bundle's manifest and check its shape.
 
@@ -125,17 +172,17 @@ def open_bundle(folder: str | os.PathLike[str]) -> Bundle:
     """
     path = Path(folder)
     manifest = path / MANIFEST
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises on a name that is too long
         raise BundleError(f"{path}: no such bundle; make one with: levit-export --target tflite --int8")
     try:
         if manifest.stat().st_size > _MOST_BYTES >> 6:
             raise BundleError(f"{manifest}: too large to be a manifest")
         data = json.loads(manifest.read_text("utf-8"))
+        problem = _problem(data)
     except FileNotFoundError as error:
         raise BundleError(f"{path}: not a bundle, it has no {MANIFEST}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{manifest}: cannot be read ({error})") from error
-    problem = _problem(data)
     if problem:
         raise BundleError(f"{manifest}: {problem}")
     return Bundle(path, data)
@@ -146,35 +193,48 @@ def _problem(data: Any) -> str | None:
     if not isinstance(data, dict):
         return "is not an object"
     if data.get("format") != FORMAT:
-        return f"has format {data.get('format')!r}; this version reads {FORMAT}"
+        return f"has format {repr(data.get('format'))[:80]}; this version reads {FORMAT}"
     try:
         files: dict[str, Any] = data["files"]
         for name, about in files.items():
             if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name or name == MANIFEST:
                 return f"names a file outside the bundle: {name!r}"
-            if not 0 <= int(about["bytes"]) <= _MOST_BYTES or len(str(about["sha256"])) != 64:
-                return f"has a bad entry for {name!r}"
+            size, digest = about["bytes"], about["sha256"]
+            if not isinstance(size, int) or not 0 <= size <= _MOST_BYTES:
+                return f"has a bad size for {name!r}"
+            if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+                return f"has a bad sha256 for {name!r}"
         if data["artifact"]["file"] not in files or GOLDEN not in files:
             return "does not list its artifact and golden inputs"
         spec = Preprocessing.from_dict(data["preprocessing"])
-        if spec.crop > 4096:
-            return f"has an input of {spec.crop} pixels"
+        if spec.resize > _MOST_PIXELS:  # the crop is never larger
+            return f"resizes pictures to {spec.resize} pixels"
         if not isinstance(data["labels"], list) or not all(isinstance(label, str) for label in data["labels"]):
             return "has labels that are not a list of names"
-        for section, keys in (
-            ("artifact", ("target", "precision", "scheme")),
-            ("model", ("variant", "num_classes", "checkpoint")),
-            ("input", ("shape", "dtype", "layout", "takes")),
-            ("output", ("shape", "dtype")),
-            ("parity", ("max_abs", "cosine", "agreement", "samples", "passed")),
-        ):
-            for key in keys:
-                data[section][key]
+        "".join(data["labels"]).encode()  # half a surrogate pair is no text
+        for section, entries in _ENTRIES.items():
+            for key, kind in entries.items():
+                if not isinstance(data[section][key], kind):
+                    return f"has a bad {key} in {section}: {str(data[section][key])[:80]!r}"
+        if not all(isinstance(data["model"]["checkpoint"][key], str) for key in ("name", "sha256")):
+            return "does not tell the checkpoint's name and sha256"
         if len(data["labels"]) != data["model"]["num_classes"]:
             return f"has {len(data['labels'])} labels for {data['model']['num_classes']} classes"
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return f"lacks or garbles {error}"
     return None
+
+
+def check_vacant(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a place where a bundle cannot go; nothing is written.
+
+    Raises:
+        ExportError: ``folder`` is there and may not be replaced.
+    """
+    is_bundle = os.path.isfile(folder / MANIFEST)  # not Path.is_file, which raises on a name that is too long
+    if os.path.lexists(folder) and not (overwrite and is_bundle):
+        hint = "type --overwrite to replace it" if is_bundle else "it is no bundle: type another --out"
+        raise ExportError(f"{folder} is already there; {hint}")
 
 
 @contextlib.contextmanager
@@ -184,11 +244,7 @@ def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         ExportError: ``folder`` is there and may not be replaced, or the disk is full or read-only.
     """
-    if folder.exists() and not (overwrite and (folder / MANIFEST).is_file()):
-        hint = (
-            "type --overwrite to replace it" if (folder / MANIFEST).is_file() else "it is no bundle: type another --out"
-        )
-        raise ExportError(f"{folder} is already there; {hint}")
+    check_vacant(folder, overwrite=overwrite)
     scratch: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -204,18 +260,18 @@ def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def _replace(new: Path, folder: Path) -> None:
-    """Rename ``new`` to ``folder``; an old one steps aside first, and comes back if the rename fails."""
+    """Rename ``new`` to ``folder``; an old one steps aside first, and comes back if that fails or is interrupted."""
     if not folder.exists():
         new.rename(folder)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    folder.rename(aside / folder.name)
+    old = aside / folder.name
     try:
+        folder.rename(old)
         new.rename(folder)
-    except OSError:
-        (aside / folder.name).rename(folder)
-        raise
     finally:
+        if os.path.lexists(old) and not os.path.lexists(folder):
+            old.rename(folder)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -227,16 +283,19 @@ def _reason(error: OSError) -> str:
         errno.EACCES: "no permission to write there",
         errno.EPERM: "no permission to write there",
         errno.ENOTDIR: "a part of the path is a file",
+        errno.EEXIST: "a part of the path is a file",
+        errno.ENAMETOOLONG: "the name is too long",
     }
     return known.get(error.errno or 0, str(error)) + "; type another folder with --out"
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Add size and sha256 of every file in ``folder``, and write the manifest beside them."""
+    """Add size and sha256 of every file in ``folder``, and of the manifest itself, and write it beside them."""
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    text = json.dumps({"format": FORMAT, **manifest, "files": files}, indent=1, ensure_ascii=False)
+    whole = {"format": FORMAT, **manifest, "files": files}
+    text = json.dumps({**whole, "digest": _manifest_digest(whole)}, indent=1, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", "utf-8")

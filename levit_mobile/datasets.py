@@ -37,7 +37,7 @@ class LabelledPictures:
         for first in range(0, len(self.paths), batch):
             part = self.paths[first : first + batch]
             pixels = np.stack([resize_and_crop(load_picture(path), spec) for path in part])
-            yield pixels, np.array(self.labels[first : first + batch])
+            yield pixels, np.array(self.labels[first : first + batch], np.int64)
 
 
 def find_labelled(folder: Path, labels: list[str], *, limit: int | None = None) -> LabelledPictures:
@@ -45,7 +45,7 @@ def find_labelled(folder: Path, labels: list[str], *, limit: int | None = None) 
 
     Folders that are named like the labels (ignoring case, spaces and underscores; a synonym of a label will do) are
     matched by name, also if some are missing. Otherwise there must be one folder a class, and they are matched in sorted
-    order, as training does it.
+    order, as training does it; not if that gives a folder another label than the one it is named like.
 
     Args:
         folder: one folder a class below it.
@@ -76,11 +76,13 @@ def _plain(name: str) -> str:
 def _match(names: list[str], labels: list[str], folder: Path) -> dict[str, int]:
     known: dict[str, int] = {}
     for at, label in enumerate(labels):
-        for synonym in (label, *label.split(",")):
+        known.setdefault(_plain(label), at)
+    for at, label in enumerate(labels):  # later, for a class's whole name comes before another one's synonym
+        for synonym in label.split(","):
             known.setdefault(_plain(synonym), at)
     if all(_plain(name) in known for name in names):
         return {name: known[_plain(name)] for name in names}
-    if len(names) == len(labels):
+    if len(names) == len(labels) and all(known.get(_plain(name), at) == at for at, name in enumerate(names)):
         return {name: at for at, name in enumerate(names)}
     stray = next(name for name in names if _plain(name) not in known)
     raise UsageError(

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from levit_mobile.errors import CheckError
 from levit_mobile.quantize import Tolerance
 
-__all__ = ["Accuracy", "Parity", "compare", "count_right", "top_k", "wilson_interval"]
+__all__ = ["Accuracy", "Model", "Parity", "compare", "count_right", "top_k", "wilson_interval"]
 
 _Logits = npt.NDArray[np.floating[Any]]
+_WORST = 1e9  # JSON has no infinity
 
 
 class Model(Protocol):
@@ -44,9 +46,9 @@ class Parity:
     passed: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest; rounded, so that the last bits of a sum cannot change a bundle."""
+        """For the manifest; rounded, so that the last bits of a sum cannot change a bundle. Infinity becomes 1e9."""
         return {
-            "max_abs": float(f"{self.max_abs:.2e}"),
+            "max_abs": float(f"{min(self.max_abs, _WORST):.2e}"),
             "cosine": round(self.cosine, 5),
             "agreement": round(self.agreement, 4),
             "samples": self.samples,
@@ -61,15 +63,23 @@ class Parity:
 
 
 def compare(reference: _Logits, got: _Logits, tolerance: Tolerance) -> Parity:
-    """Measure ``got`` against ``reference``, both (N, classes). NaN in ``got`` fails."""
-    if not np.isfinite(got).all() or not len(got):
+    """Measure ``got`` against ``reference``, both (N, classes). NaN or infinity in either fails.
+
+    Raises:
+        CheckError: they differ in shape.
+    """
+    if reference.shape != got.shape:
+        raise CheckError(f"the artifact gives logits of shape {got.shape}, expected {reference.shape}")
+    if not len(got) or not (np.isfinite(got).all() and np.isfinite(reference).all()):
         return Parity(math.inf, 0.0, 0.0, len(got), False)
     ref, out = reference.astype(np.float64), got.astype(np.float64)
     span = max(float(ref.max() - ref.min()), 1e-12)
     max_abs = float(np.abs(ref - out).max()) / span
     a, b = ref - ref.mean(1, keepdims=True), out - out.mean(1, keepdims=True)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = float(np.mean((a * b).sum(1) / np.maximum(norms, 1e-12)))
+    a_norm, b_norm = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    flat = np.maximum(a_norm, b_norm) <= 1e-12 * np.abs(ref).max()  # all logits alike in both: the same direction, none
+    norms = np.where(a_norm * b_norm > 0, a_norm * b_norm, 1)
+    cosine = float(np.mean(np.where(flat, 1.0, (a * b).sum(1) / norms)))
     rows = np.arange(len(ref))
     short = ref.max(1) - ref[rows, out.argmax(1)]  # how far the artifact's first class is behind the reference's
     agreement = float(np.mean(short == 0))
@@ -97,11 +107,11 @@ class Accuracy:
     reference_top1: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Shares, each with its 95 % interval."""
+        """Shares, each with its 95 % interval; none of no samples."""
         named = {"top1": self.top1, "top5": self.top5, "agreement": self.agree, "reference_top1": self.reference_top1}
         shares: dict[str, Any] = {"samples": self.samples}
         for name, count in named.items():
-            if count is not None:
+            if count is not None and self.samples:
                 low, high = wilson_interval(count, self.samples)
                 shares[name] = {"share": round(count / self.samples, 5), "interval95": [round(low, 5), round(high, 5)]}
         return shares
@@ -114,10 +124,15 @@ def count_right(
     reference: Model | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Accuracy:
-    """Run labelled pictures, (pixels, labels) a batch, through a model and, if there is one, a reference."""
+    """Run labelled pictures, (pixels, labels) a batch, through a model and, if there is one, a reference.
+
+    An answer with NaN or infinity in it is wrong, and agrees with nothing.
+    """
     samples = top1 = top5 = agree = right = 0
     for pixels, labels in batches:
-        order = np.argsort(-model(pixels), axis=1, kind="stable")
+        logits = model(pixels)
+        order = np.argsort(-logits, axis=1, kind="stable")
+        order[~np.isfinite(logits).all(axis=1)] = -1
         samples += len(labels)
         top1 += int((order[:, 0] == labels).sum())
         top5 += int((order[:, :5] == labels[:, None]).any(axis=1).sum())
@@ -145,5 +160,5 @@ def top_k(logits: npt.NDArray[np.float32], k: int) -> list[tuple[int, float]]:
     """(class, probability) of the k likeliest, likeliest first; logits (classes,)."""
     shifted = np.exp(logits.astype(np.float64) - float(logits.max()))
     shares = shifted / shifted.sum()
-    order = np.argsort(-shares, kind="stable")[:k]
+    order = np.argsort(-logits, kind="stable")[:k]  # of the logits: far behind the first, shares are all 0
     return [(int(i), float(shares[i])) for i in order]

@@ -20,6 +20,7 @@ from levit_mobile.evaluate import Parity, compare
 from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import normalise
 from levit_mobile.program import Program
+from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime
 
@@ -111,18 +112,19 @@ def export_bundle(
         raise UsageError(f"unknown target {target!r}; type one of: {', '.join(EXPORTERS)}")
     with bundle_writer(folder, overwrite=overwrite) as scratch:
         with step(f"translating to {target}, {program.precision.name}"):
-            artifact = _exporter(target)(program, scratch)
+            artifact = _translate(program, target, scratch)
         with step("comparing with PyTorch"):
             runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
                 artifact, size=program.image_size, spec=program.preprocessing
             )
-            parity = compare(golden.logits, runtime.logits(golden.pixels), program.precision.tolerance)
+            limit = tolerance_for(program.precision.name, program.io_dtype)
+            parity = compare(golden.logits, runtime.logits(golden.pixels), limit)
         if not parity.passed and not allow_drift:
-            limit = program.precision.tolerance
             raise CheckError(
-                f"{program.precision.name} for {target} is too far from PyTorch: {parity}; allowed: {limit.max_abs:.0e} "
-                f"of the range, cosine {limit.cosine}. No bundle was written. Try another --precision or other "
-                "--calib-data, or type --allow-drift to keep it all the same"
+                f"{program.precision.name} for {target} is too far from PyTorch: {parity}; allowed: {limit.max_abs:.2e} "
+                f"of the range, cosine {limit.cosine}, same first class {limit.agreement:.0%} but for toss-ups. "
+                "No bundle was written. Try another --precision or other --calib-data, or type --allow-drift to keep it "
+                "all the same"
             )
         measured = None
         if accuracy is not None:
@@ -134,16 +136,16 @@ def export_bundle(
     return open_bundle(folder)
 
 
-def _exporter(target: str) -> Callable[[Program, Path], Path]:
+def _translate(program: Program, target: str, folder: Path) -> Path:
     try:
-        exporter: Callable[[Program, Path], Path] = import_module(EXPORTERS[target].module).export
+        artifact: Path = import_module(EXPORTERS[target].module).export(program, folder)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
             raise
         raise RuntimeMissingError(
             f"--target {target} needs the package {error.name}; type: pip install 'levit-mobile[{EXPORTERS[target].extra}]'"
         ) from error
-    return exporter
+    return artifact
 
 
 def _manifest(

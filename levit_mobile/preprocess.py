@@ -44,6 +44,7 @@ _FORMATS = (
     "TIFF",
     "PPM",
 )  # Pillow's others start programs (EPS) or are no pictures
+_BICUBIC = Image.Resampling.BICUBIC
 _LONGEST = 4096  # pixels; a longer side is resized only where the crop will be
 _TURNS = {  # EXIF's orientation -> what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -167,35 +168,45 @@ def resize_and_crop(picture: Image.Image, spec: Preprocessing = IMAGENET) -> npt
     new_w = spec.resize if width == short else int(spec.resize * width / short)
     new_h = spec.resize if height == short else int(spec.resize * height / short)
     left, top = round((new_w - spec.crop) / 2), round((new_h - spec.crop) / 2)
+    columns_first = height - new_h > max(0, 2 * (width - new_w))
     if max(new_w, new_h) > _LONGEST:
-        picture, left, top = _resize_middle(picture, (new_w, new_h), (left, top), spec.crop)
-    else:
-        picture = picture.resize((new_w, new_h), Image.Resampling.BICUBIC)
+        return np.asarray(_resize_middle(picture, (new_w, new_h), (left, top), spec.crop, columns_first))
+    picture = _two_passes(picture, (new_w, new_h), (0, 0, width, height), columns_first)
     return np.asarray(picture.crop((left, top, left + spec.crop, top + spec.crop)))
 
 
-def _resize_middle(
-    picture: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int
-) -> tuple[Image.Image, int, int]:
-    """The part of the resized picture around the crop, and the crop's place in it.
+def _two_passes(
+    picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float], columns_first: bool
+) -> Image.Image:
+    """Bicubic resize of ``box``, one direction after the other.
 
-    A 20,000 x 50 picture would be 102,400 pixels wide. The margin is wider than the filter, so that no pixel of the crop
-    changes.
+    What Pillow does in one call, but Pillow 13 chooses the order by how many rows and columns go, and earlier versions have
+    another rule. Pixels are clipped in between, which is worth 20 of 255 levels; so the order (Pillow 13's) is set here.
     """
-    box: list[float] = []
-    part: list[int] = []
-    place: list[int] = []
+    (width, height), (left, top, right, bottom) = size, box
+    if columns_first:
+        picture = picture.resize((picture.width, height), _BICUBIC, box=(0, top, picture.width, bottom))
+        return picture.resize(size, _BICUBIC, box=(left, 0, right, height))
+    picture = picture.resize((width, picture.height), _BICUBIC, box=(left, 0, right, picture.height))
+    return picture.resize(size, _BICUBIC, box=(0, top, width, bottom))
+
+
+def _resize_middle(
+    picture: Image.Image, size: tuple[int, int], corner: tuple[int, int], crop: int, columns_first: bool
+) -> Image.Image:
+    """Only the crop of the resized picture: whole, a 20,000 x 50 picture would become 102,400 x 256."""
+    cut: list[tuple[int, int]] = []
+    box: list[tuple[float, float]] = []
     for old, new, first in zip(picture.size, size, corner, strict=True):
         ratio = old / new
-        margin = math.ceil(2 * max(ratio, 1) / ratio) + 2
-        start, stop = max(0, first - margin), min(new, first + crop + margin)
-        box.append(start * ratio)
-        part.append(stop - start)
-        place.append(first - start)
-    ends = [b + n * old / new for b, n, old, new in zip(box, part, picture.size, size, strict=True)]
-    whole = (box[0], box[1], min(ends[0], picture.width), min(ends[1], picture.height))
-    middle = picture.resize((part[0], part[1]), Image.Resampling.BICUBIC, box=whole)
-    return middle, place[0], place[1]
+        start, stop = first * ratio, (first + crop) * ratio
+        reach = 2 * max(ratio, 1) + 1  # what the filter sees: two pixels of the coarser grid; and one for rounding
+        low, high = max(0, math.floor(start - reach)), min(old, math.ceil(stop + reach))
+        cut.append((low, high))
+        box.append((start - low, min(stop, old) - low))
+    (x0, x1), (y0, y1) = cut
+    (left, right), (top, bottom) = box
+    return _two_passes(picture.crop((x0, y0, x1, y1)), (crop, crop), (left, top, right, bottom), columns_first)
 
 
 def normalise(pixels: npt.NDArray[np.uint8], spec: Preprocessing = IMAGENET) -> npt.NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from calib.ranges import Ranges, bundled_ranges, fingerprint
 from levit_mobile.checkpoints import Checkpoint
-from levit_mobile.errors import CalibrationError, UsageError
+from levit_mobile.errors import CalibrationError, CheckpointError, UsageError
 from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.quantize import Precision, get_precision
@@ -73,12 +73,19 @@ def build_program(
 
     Raises:
         CalibrationError: ranges are needed and there are none for these weights.
+        CheckpointError: its preprocessing cuts pictures to another size than its weights fit.
         UsageError: the number of labels is not the number of classes, or an unknown precision.
     """
+    crop, size = checkpoint.preprocessing.crop, checkpoint.image_size
+    if crop != size:
+        raise CheckpointError(
+            f"{checkpoint.name}: its weights fit pictures of {size} pixels, but its preprocessing cuts them to {crop}; "
+            f"save it anew with save_checkpoint(..., preprocessing=Preprocessing(resize=..., crop={size}))"
+        )
     row = get_precision(precision)
     weights = fingerprint(checkpoint.state)
     if row.needs_ranges or io_dtype != "float32":
-        ranges = ranges or _bundled(weights)
+        ranges = ranges or _bundled(weights, row.name if row.needs_ranges else f"--io-dtype {io_dtype}")
         ranges.check(weights)
     else:
         ranges = None
@@ -88,11 +95,11 @@ def build_program(
     return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout)
 
 
-def _bundled(weights: str) -> Ranges:
+def _bundled(weights: str, what: str) -> Ranges:
     ranges = bundled_ranges()
     if ranges.weights != weights:
         raise CalibrationError(
-            "int8 needs activation ranges, and the ones in the package belong to the demo weights only; "
+            f"{what} needs activation ranges, and the ones in the package belong to the demo weights only; "
             "type --calib-data DIR with about 128 pictures of your kind (or a calibration.json from an earlier bundle)"
         )
     return ranges

@@ -12,7 +12,7 @@ from typing import Literal
 
 from levit_mobile.errors import UsageError
 
-__all__ = ["INT8_POLICY", "PRECISIONS", "Operator", "Precision", "Tolerance", "get_precision"]
+__all__ = ["INT8_POLICY", "PRECISIONS", "Operator", "Precision", "Tolerance", "get_precision", "tolerance_for"]
 
 Operator = Literal[
     "convolution", "linear", "movement", "mean", "residual_add", "bias_add", "attention_product", "softmax", "hardswish"
@@ -96,3 +96,13 @@ def get_precision(name: str) -> Precision:
     if name not in PRECISIONS:
         raise UsageError(f"unknown precision {name!r}; type one of: {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
+
+
+def tolerance_for(precision: str, io_dtype: str = "float32") -> Tolerance:
+    """The parity gate of an artifact: its precision's, or int8's where the logits come as whole numbers.
+
+    Raises:
+        UsageError: there is no such precision.
+    """
+    row = get_precision(precision)
+    return row.tolerance if io_dtype == "float32" else PRECISIONS["int8"].tolerance

@@ -10,7 +10,20 @@ import numpy as np
 from PIL import Image
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # 640x427
-DRAWN = ("640x480", "300x200", "97x701", "1000x999", "256x256", "257x255", "224x224", "3x5", "1x1", "60x900", "31x17")
+DRAWN = (
+    "640x480",
+    "300x200",
+    "97x701",
+    "1000x999",
+    "256x256",
+    "257x255",
+    "224x224",
+    "3x5",
+    "1x1",
+    "300x1000",
+    "60x900",
+    "31x17",
+)
 
 
 def draw(size: str) -> Image.Image:

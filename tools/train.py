@@ -35,11 +35,12 @@ from PIL import Image
 from torch import Tensor, nn
 from views import crop, crop_box, list_pictures, load_picture
 
-from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
+from levit_mobile.checkpoints import save_checkpoint
 from levit_mobile.model import LeViT
 from levit_mobile.preprocess import IMAGENET
 from levit_mobile.resize import resize_model
 from levit_mobile.variants import get_variant
+from levit_mobile.weights import resolve_weights
 
 MEAN = torch.tensor(IMAGENET.mean).view(1, 3, 1, 1)
 STD = torch.tensor(IMAGENET.std).view(1, 3, 1, 1)
@@ -254,7 +255,7 @@ def main() -> None:
     val = read(args.val, classes)[0] if args.val else None
     rows = teacher_rows(classes)
     if args.weights:
-        levit = load_checkpoint(args.weights).model_for(len(classes))
+        levit = resolve_weights(args.weights).model_for(len(classes))
     else:
         levit = LeViT(get_variant(args.variant), num_classes=len(classes), image_size=schedule[0][0])
     student = Student(levit, args.teacher is not None)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
+import shutil
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
@@ -17,47 +21,77 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 
 from levit_mobile.errors import LevitMobileError
 
-__all__ = ["Output", "Steps", "guarded", "json_option", "verbose_option"]
+__all__ = ["Output", "Steps", "guarded", "json_option", "levit_command", "verbose_option"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 verbose_option = click.option("--verbose", is_flag=True, help="Show what converters print while they work.")
 
 
 class Output:
-    """Standard output for results: text for people, or one JSON object for machines."""
+    """Standard output for results: text for people, or one JSON object for machines.
+
+    Lines are never folded or cut, so that what is piped into another program is whole.
+    """
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True)
 
-    def say(self, *parts: Any) -> None:
-        """Print for people; rich markup and tables welcome."""
+    def say(self, text: str = "") -> None:
+        """Print a line for people; ``click.style`` welcome."""
         if not self.as_json:
-            self.console.print(*parts)
+            _echo(text)
+
+    def table(self, rows: Sequence[Sequence[str]], align: str = "") -> None:
+        """Print columns for people; ``align`` has < or > for each column, the rest go left."""
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = zip(row, align.ljust(len(row), "<"), widths, strict=True)
+            self.say("  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip())
 
     def data(self, result: dict[str, Any]) -> None:
         """Print for machines."""
         if self.as_json:
-            click.echo(json.dumps(result, indent=1, ensure_ascii=False))
+            _echo(json.dumps(result, indent=1, ensure_ascii=False))
+
+
+def _echo(text: str) -> None:
+    try:
+        click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+    except BrokenPipeError as error:
+        # Whoever read has gone (levit models | head): end without a word, as other programs do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(128 + signal.SIGPIPE) from error
 
 
 class Steps:
     """Progress on standard error, and converters' chatter kept away from it.
 
-    Each step is a line with a spinner; on a terminal it moves, in a log it is printed once, with its time.
+    Each step is a line with a spinner; on a terminal it moves, in a log it is printed once, with its time. Close it, or use
+    it as a context manager.
     """
 
     def __init__(self, *, verbose: bool = False, silent: bool = False) -> None:
         self._verbose = verbose
-        # A copy of the descriptor, so that progress is seen while the real one leads into a file.
-        self._file = os.fdopen(
-            os.dup(sys.stderr.fileno()) if _has_descriptor() else os.open(os.devnull, os.O_WRONLY), "w"
-        )
-        self._console = Console(file=self._file, quiet=silent, highlight=False)
+        # A copy of the descriptor, so that progress is seen while the real one leads elsewhere.
+        self._own = os.fdopen(os.dup(2), "w", errors="replace") if _has_descriptor() else None
+        self._console = Console(file=self._own or sys.stderr, quiet=silent, highlight=False)
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._own is not None:
+            self._own.close()
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Show ``text`` while the work inside goes on."""
+        """Show ``text`` while the work inside goes on, and how long it took if it went well."""
         start = time.monotonic()
         if self._console.is_terminal and not self._verbose:
             with self._console.status(text), self._hushed():
@@ -65,46 +99,54 @@ class Steps:
         else:
             with self._hushed():
                 yield
-        self._console.print(f"  {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")
+        self._done(text, start)
 
     @contextlib.contextmanager
     def counter(self, text: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """A bar; the function given advances it."""
+        start = time.monotonic()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
             task = progress.add_task(text, total=total)
             yield lambda count: progress.advance(task, count)
+        self._done(text, start)
 
     @contextlib.contextmanager
     def download(self, text: str) -> Iterator[Callable[[int, int | None], None]]:
-        """A bar of bytes; the function given takes (done, of how many)."""
+        """A bar of bytes, from the first one on; the function given takes (done, of how many)."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(text, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            task = progress.add_task(text, total=None, visible=False)
+            yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+    def _done(self, text: str, start: float) -> None:
+        self._console.print(f"  {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")
 
     @contextlib.contextmanager
     def _hushed(self) -> Iterator[None]:
-        """Send what anybody writes to standard output and error, also below Python, into a file; show it if things fail."""
-        if self._verbose or not _has_descriptor():
+        """Keep off standard output what anybody writes, also below Python: with --verbose it goes to standard error."""
+        if not _has_descriptor():
             yield
             return
+        saved = os.dup(1), os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        try:
+            _flush()
+            os.dup2(2 if self._verbose else null, 1)
+            os.dup2(2 if self._verbose else null, 2)
+            yield
+        finally:
+            _flush()
+            for number, copy in enumerate(saved, start=1):
+                os.dup2(copy, number)
+                os.close(copy)
+            os.close(null)
+
+
+def _flush() -> None:
+    with contextlib.suppress(ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-        saved = os.dup(1), os.dup(2)
-        with tempfile.TemporaryFile() as sink:
-            os.dup2(sink.fileno(), 1)
-            os.dup2(sink.fileno(), 2)
-            try:
-                yield
-            finally:
-                with contextlib.suppress(ValueError):
-                    sys.stdout.flush()
-                    sys.stderr.flush()
-                os.dup2(saved[0], 1)
-                os.dup2(saved[1], 2)
-                os.close(saved[0])
-                os.close(saved[1])
 
 
 def _has_descriptor() -> bool:
@@ -114,14 +156,34 @@ def _has_descriptor() -> bool:
         return False
 
 
+def levit_command() -> str:
+    """How to call ``levit`` from this shell: by its name, by its path beside this program, or as a module."""
+    if shutil.which("levit"):
+        return "levit"
+    beside = Path(sys.argv[0]).with_name("levit")
+    return shlex.quote(str(beside)) if beside.is_file() else f"{shlex.quote(sys.executable)} -m levit_mobile"
+
+
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Turn the toolkit's errors into one sentence and an exit code; no traceback for a user's mistake."""
+    """Turn what users can do something about into one sentence and an exit code; a traceback is for our mistakes."""
     try:
         yield
     except LevitMobileError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "levit_mobile", "exporters", "calib"):
+            raise
+        click.echo(
+            f"error: this needs the package {error.name}, which is not installed; "
+            "type: pip install 'levit-mobile[tflite]'",
+            err=True,
+        )
+        raise SystemExit(2) from error
+    except OSError as error:  # a full disk behind standard output, a folder that may not be read
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error
     except KeyboardInterrupt as error:
-        click.echo("interrupted; nothing was written", err=True)
+        click.echo("interrupted; nothing half-written is left behind", err=True)
         raise SystemExit(130) from error

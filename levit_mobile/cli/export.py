@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from levit_mobile.cli.console import Output, Steps, json_option, verbose_option
-from levit_mobile.errors import RuntimeMissingError, UsageError
+from levit_mobile.cli.console import Output, Steps, json_option, levit_command, verbose_option
+from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
 
 if TYPE_CHECKING:
     from calib.ranges import Ranges
     from levit_mobile.bundle import Bundle
     from levit_mobile.checkpoints import Checkpoint
+    from levit_mobile.datasets import LabelledPictures
     from levit_mobile.runtimes.base import Runtime
 
 __all__ = ["command"]
@@ -113,14 +114,15 @@ def command(
     kinds = list(dict.fromkeys(t for name in targets for t in ((*_TARGETS[:-1],) if name == "all" else (name,))))
     if out is not None and len(chosen) * len(kinds) > 1:
         raise UsageError("--out names one bundle, but several are to be made; leave it out")
-    try:
+    output = Output(as_json)
+    steps = click.get_current_context().with_resource(Steps(verbose=verbose, silent=as_json))
+    with steps.step("loading PyTorch"):
+        from levit_mobile.bundle import check_vacant
+        from levit_mobile.datasets import find_labelled
         from levit_mobile.pipeline import bundle_name, export_bundle, write_golden
         from levit_mobile.program import IoDtype, Layout, build_program
         from levit_mobile.weights import resolve_weights
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
 
-    output, steps = Output(as_json), Steps(verbose=verbose, silent=as_json)
     with steps.download("downloading weights") as advance:
         checkpoint = resolve_weights(weights, variant=variant, progress=advance)
     labels = _read_labels(label_file, checkpoint.num_classes) if label_file is not None else None
@@ -128,34 +130,31 @@ def command(
     needed = any(PRECISIONS[name].needs_ranges for name in chosen) or io_dtype != "float32"
     ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
     programs = [build(checkpoint, name, ranges=ranges) for name in chosen]
-    accuracy = (
-        partial(_accuracy, checkpoint, list(programs[0].labels), eval_data, steps) if eval_data is not None else None
-    )
+    plan = [(p, target, out or Path(bundle_name(p, target))) for p in programs for target in kinds]
+    # What can go wrong at the end is looked at before the long part begins.
+    for _, _, folder in plan:
+        check_vacant(folder, overwrite=overwrite)
+    accuracy = None
+    if eval_data is not None:
+        accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(programs[0].labels)), steps)
 
     with steps.step("asking PyTorch for the reference"):
         golden = write_golden(checkpoint)
     made = []
-    for program in programs:
-        for target in kinds:
-            bundle = export_bundle(
-                program,
-                target,
-                out or Path(bundle_name(program, target)),
-                golden=golden,
-                overwrite=overwrite,
-                allow_drift=allow_drift,
-                accuracy=accuracy,
-                step=steps.step,
-            )
-            made.append(bundle)
-            _show(output, bundle)
+    for program, target, folder in plan:
+        bundle = export_bundle(
+            program,
+            target,
+            folder,
+            golden=golden,
+            overwrite=overwrite,
+            allow_drift=allow_drift,
+            accuracy=accuracy,
+            step=steps.step,
+        )
+        made.append(bundle)
+        _show(output, bundle)
     output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
-
-
-def _missing(error: ModuleNotFoundError) -> Exception:
-    if (error.name or "") in ("torch", "safetensors"):
-        return RuntimeMissingError(f"exporting needs {error.name}; type: pip install 'levit-mobile[tflite]'")
-    return error
 
 
 def _read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
@@ -191,13 +190,9 @@ def _measure(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps:
         )
 
 
-def _accuracy(
-    checkpoint: Checkpoint, labels: list[str], folder: Path, steps: Steps, runtime: Runtime
-) -> dict[str, Any]:
-    from levit_mobile.datasets import find_labelled
+def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, runtime: Runtime) -> dict[str, Any]:
     from levit_mobile.evaluate import count_right
 
-    pictures = find_labelled(folder, labels)
     with steps.counter("measuring accuracy", len(pictures)) as advance:
         return count_right(runtime.logits, pictures.batches(checkpoint.preprocessing), progress=advance).to_dict()
 
@@ -214,7 +209,7 @@ def _show(output: Output, bundle: Bundle) -> None:
     manifest, facts = bundle.manifest, _facts(bundle)
     parity, delegate = manifest["parity"], manifest["delegate"]
     outside = sum(delegate["outside"].values())
-    output.say(f"\n[bold green]{bundle.folder}[/bold green]")
+    output.say("\n" + click.style(str(bundle.folder), fg="green", bold=True))
     output.say(f"  model      {manifest['model']['variant']}, {manifest['model']['num_classes']} classes")
     output.say(
         f"  artifact   {manifest['artifact']['file']}, {facts['bytes'] / 1e6:.2f} MB, {manifest['artifact']['precision']}"
@@ -223,8 +218,9 @@ def _show(output: Output, bundle: Bundle) -> None:
         f"  runs as    {sum(manifest['operators'].values())} operators, {delegate['parts']} {delegate['name']} part(s), "
         f"{outside} operators outside"
     )
+    verdict = "passed" if parity["passed"] else click.style("FAILED, kept as you asked", fg="red", bold=True)
     output.say(
-        f"  parity     {'passed' if parity['passed'] else '[bold red]FAILED, kept as you asked[/bold red]'}: "
+        f"  parity     {verdict}: "
         f"difference {parity['max_abs']:.1e} of the logit range, cosine {parity['cosine']:.4f}, "
         f"same first class {parity['agreement']:.0%} of {parity['samples']}"
     )
@@ -235,5 +231,4 @@ def _show(output: Output, bundle: Bundle) -> None:
             f"  accuracy   {top1['share']:.2%} top-1 of {manifest['accuracy']['samples']} "
             f"(95 % interval {low:.2%} to {high:.2%})"
         )
-    command_name = "levit" if shutil.which("levit") else "python -m levit_mobile"
-    output.say(f"  next       {command_name} predict {bundle.folder} PICTURE")
+    output.say(f"  next       {levit_command()} predict {shlex.quote(str(bundle.folder))} PICTURE")

@@ -7,7 +7,6 @@ from statistics import median
 from typing import Any
 
 import click
-from rich.table import Table
 
 from levit_mobile.bundle import open_bundle
 from levit_mobile.cli.console import Output, json_option
@@ -25,6 +24,9 @@ _WARM_UP = 5
 @json_option
 def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     """Show what is inside BUNDLE: operators, delegate parts, where the bytes are, and how long it takes here.
+
+    \b
+    levit inspect levit_128s-int8-tflite
 
     The time is of this host, whatever else it is doing; it says nothing about a phone.
     """
@@ -51,7 +53,8 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
         },
     }
     output.say(
-        f"[bold]{bundle}[/bold]: {manifest['model']['variant']}, {manifest['artifact']['precision']}, {size / 1e6:.2f} MB"
+        f"{click.style(str(bundle), bold=True)}: {manifest['model']['variant']}, {manifest['artifact']['precision']}, "
+        f"{size / 1e6:.2f} MB"
     )
     output.say(
         f"weights     {manifest['model']['checkpoint']['name']}, sha256 {manifest['model']['checkpoint']['sha256'][:16]}..."
@@ -67,14 +70,10 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     output.say(
         f"this host   {median(times):.2f} ms median, {min(times):.2f} ms least, of {runs} with {threads} thread(s)"
     )
-    operators = Table("operator", "times", box=None, title="operators", title_justify="left")
-    for name, count in sorted(anatomy.operators.items(), key=lambda row: (-row[1], row[0])):
-        operators.add_row(name, str(count))
-    constants = Table("constant", "bytes", "share", box=None, title="largest constants", title_justify="left")
-    for name, count in anatomy.largest[:10]:
-        constants.add_row(name, f"{count:,}", f"{count / size:.1%}")
-    output.say("")
-    output.say(operators)
-    output.say("")
-    output.say(constants)
+    operators = sorted(anatomy.operators.items(), key=lambda row: (-row[1], row[0]))
+    output.say()
+    output.table([["operator", "times"], *([name, str(count)] for name, count in operators)], "<>")
+    output.say()
+    constants = [[name, f"{count:,}", f"{count / size:.1%}"] for name, count in anatomy.largest[:10]]
+    output.table([["largest constants", "bytes", "share"], *constants], "<>>")
     output.data(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -55,8 +56,21 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 
+def _prepare() -> None:
+    """Streams and signals as the commands expect them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the shell; the next file that is opened would take its number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (for as long as the process lives)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # labels and file names that the terminal has no letters for
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup, for one, has a wish of its own
+            signal.signal(number, _terminate)
+
+
 def _run(command: click.Command, name: str, args: Any = None) -> None:
-    signal.signal(signal.SIGTERM, _terminate)
+    _prepare()
     with guarded():
         try:
             status = command.main(args=args, prog_name=name, standalone_mode=False)

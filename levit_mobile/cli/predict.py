@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from levit_mobile.bundle import open_bundle
 from levit_mobile.cli.console import Output, json_option
@@ -37,10 +36,7 @@ def command(bundle: Path, images: tuple[Path, ...], k: int, threads: int, as_jso
         results.append(
             {"image": str(image), "top": [{"label": opened.labels[i], "class": i, "probability": p} for i, p in best]}
         )
-        table = Table(title=str(image), title_justify="left", box=None, show_header=False, pad_edge=True)
-        table.add_column(justify="right")
-        table.add_column()
+        output.say(str(image))
         for index, share in best:
-            table.add_row(f"{share:.1%}", opened.labels[index])
-        output.say(table)
+            output.say(f"{share:>7.1%}  {opened.labels[index]}")
     output.data({"predictions": results})

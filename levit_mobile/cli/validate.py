@@ -9,9 +9,9 @@ import click
 
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.cli.console import Output, Steps, json_option
-from levit_mobile.errors import BundleError, CheckpointError
+from levit_mobile.errors import BundleError, CheckpointError, UsageError
 from levit_mobile.evaluate import compare, count_right
-from levit_mobile.quantize import get_precision
+from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 
 __all__ = ["command"]
@@ -35,20 +35,21 @@ def command(
 
     Shares come with their 95 % interval. Exits 1 if the parity check fails.
     """
+    if data is None and (weights is not None or limit is not None):
+        raise UsageError("--weights and --limit are about the pictures of --data; type --data DIR too")
     opened, output = open_bundle(bundle), Output(as_json)
     runtime = open_runtime(opened, threads=threads)
     golden = opened.golden()
-    parity = compare(
-        golden.logits, runtime.logits(golden.pixels), get_precision(opened.manifest["artifact"]["precision"]).tolerance
-    )
-    output.say(f"parity      {'passed' if parity.passed else '[bold red]FAILED[/bold red]'}: {parity}")
+    tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
+    parity = compare(golden.logits, runtime.logits(golden.pixels), tolerance)
+    output.say(f"parity      {'passed' if parity.passed else click.style('FAILED', fg='red', bold=True)}: {parity}")
     result: dict[str, Any] = {"parity": parity.to_dict()}
     if data is not None:
         from levit_mobile.datasets import find_labelled
 
-        steps = Steps(silent=as_json)
-        reference = _reference(opened, weights) if weights is not None else None
+        steps = click.get_current_context().with_resource(Steps(silent=as_json))
         pictures = find_labelled(data, opened.labels, limit=limit)
+        reference = _reference(opened, weights, steps) if weights is not None else None
         with steps.counter("running pictures", len(pictures)) as advance:
             accuracy = count_right(
                 runtime.logits, pictures.batches(opened.preprocessing), reference=reference, progress=advance
@@ -64,14 +65,16 @@ def command(
         raise SystemExit(1)
 
 
-def _reference(bundle: Bundle, weights: str) -> Any:
-    from calib.ranges import fingerprint
-    from levit_mobile.pipeline import reference_model
-    from levit_mobile.weights import resolve_weights
+def _reference(bundle: Bundle, weights: str, steps: Steps) -> Any:
+    with steps.step("loading PyTorch"):
+        from calib.ranges import fingerprint
+        from levit_mobile.pipeline import reference_model
+        from levit_mobile.weights import resolve_weights
 
     model = bundle.manifest["model"]
     variant = str(model["variant"]) if weights == "imagenet" else None
-    checkpoint = resolve_weights(weights, variant=variant)
+    with steps.download("downloading weights") as advance:
+        checkpoint = resolve_weights(weights, variant=variant, progress=advance)
     made_from = model["checkpoint"].get("weights")
     if not isinstance(made_from, str):
         raise BundleError(f"{bundle.folder}: the manifest does not tell its weights")

@@ -21,7 +21,7 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
     """The bundle's artifact, loaded.
 
     Raises:
-        BundleError: made for a target that this version cannot run.
+        BundleError: made for a target that this version cannot run, or not the model that the manifest describes.
         RuntimeMissingError: the target's package is not installed.
     """
     target = bundle.manifest["artifact"]["target"]
@@ -30,4 +30,10 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
     runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
         bundle.artifact, size=bundle.image_size, spec=bundle.preprocessing, threads=threads
     )
+    shapes = list(runtime.input.shape), list(runtime.output.shape)
+    told = bundle.manifest["input"]["shape"], bundle.manifest["output"]["shape"]
+    if shapes != told or shapes[1] != [1, len(bundle.labels)]:
+        raise BundleError(
+            f"{bundle.artifact}: goes from {shapes[0]} to {shapes[1]}, the manifest says {told[0]} to {told[1]}"
+        )
     return runtime

