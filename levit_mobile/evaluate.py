@@ -153,7 +153,8 @@ def wilson_interval(count: int, samples: int, z: float = 1.959964) -> tuple[floa
     share, square = count / samples, z * z
     middle = (share + square / (2 * samples)) / (1 + square / samples)
     half = z * math.sqrt(share * (1 - share) / samples + square / (4 * samples**2)) / (1 + square / samples)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # The ends are exact; the sums above need not be.
+    return (max(0.0, middle - half) if count else 0.0), (min(1.0, middle + half) if count < samples else 1.0)
 
 
 def top_k(logits: npt.NDArray[np.float32], k: int) -> list[tuple[int, float]]:

@@ -118,3 +118,13 @@ def _check_export(words: list[str], desk: Path) -> None:
     assert context.params["targets"]
     weights = context.params["weights"]
     assert weights in ("demo", "imagenet") or Path(weights).suffix in (".pth", ".safetensors")
+
+
+def test_tables_are_the_results() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import tables
+    finally:
+        sys.path.pop(0)
+    for page, text in tables.pages().items():
+        assert page.read_text() == text, f"{page.name} is not what python benchmarks/tables.py writes"

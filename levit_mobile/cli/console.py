@@ -56,7 +56,7 @@ class Output:
 
 def _echo(text: str) -> None:
     try:
-        click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
+        click.echo(text, color=False if os.environ.get("NO_COLOR") else bool(os.environ.get("FORCE_COLOR")) or None)
     except BrokenPipeError as error:
         # Whoever read has gone (levit models | head): end without a word, as other programs do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

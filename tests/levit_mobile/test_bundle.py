@@ -511,7 +511,7 @@ def test_depth_near_the_parsers_limit(key: str, folder: Path) -> None:
     outcomes = set()
     limit = 0
     with contextlib.suppress(RecursionError):
-        for limit in range(10, 200_000, 10):  # noqa: B007  (used below)
+        for limit in range(10, 200_000, 10):
             json.loads("[" * limit + "]" * limit)
     for depth in range(limit - 40, limit + 10):
         text = f'{{"{key}": {"[" * depth}{"]" * depth}, ' + json.dumps(whole)[1:]
