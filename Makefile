@@ -21,7 +21,7 @@ $(VENV)/demo.stamp: constraints.txt pyproject.toml | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[demo]'
 	touch $@
 
-# timm is a test's oracle. It asks for torchvision, whose wheels want another torch, and works without what they would bring.
+# timm is a test's oracle. It asks for torchvision, of which there is no CPU build; the plain wheel is enough.
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	$(PIP) install -c constraints.txt --no-deps timm torchvision

@@ -47,6 +47,7 @@ def thousand_classes(folder: Path) -> list[str]:
     for module in model.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.uniform_(module.weight, 0.5, 1)  # some start at 0, and would leave nothing to export
+            torch.nn.init.normal_(module.bias, std=0.1)
     save_checkpoint(folder / "thousand.safetensors", model.eval())
     checkpoint = load_checkpoint(folder / "thousand.safetensors")
     pictures = CalibrationSet(golden_pictures(224), "drawn")

@@ -38,7 +38,11 @@ _PACKED_FROM = 1024  # elements; smaller constants stay float
 
 def read_graph(model: bytes) -> Graph:
     """Parse a flatbuffer."""
-    return flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+    for buffer in graph.buffers:
+        if buffer.data is not None:  # as an array it is written in one piece, otherwise byte by byte in Python
+            buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
+    return graph
 
 
 class _SharedZeros(schema.QuantizationParametersT):  # type: ignore[misc]
@@ -107,8 +111,9 @@ def set_constant(graph: Graph, index: int, values: npt.NDArray[Any]) -> None:
 def name_tensors(graph: Graph, model: DeployLeViT) -> Graph:
     """Call every tensor after the layer that makes it; in place.
 
-    ``blocks.0.q.in`` and ``.out`` are a layer's input and output, ``blocks.0.q.weight`` its constant; the rest are
-    numbered. The converter's names are long paths that it cuts and repeats; layers are found by their weights instead.
+    ``blocks.0.q.in`` and ``.out`` are a layer's input and output, ``blocks.0.q.weight`` its constant, ``blocks.0.bias`` an
+    attention's bias table; the rest are numbered. The converter's names are long paths that it cuts and repeats; layers
+    are found by their weights instead.
 
     Raises:
         ExportError: a convolution or Linear of the model is not in the graph, or the other way round.
@@ -121,6 +126,11 @@ def name_tensors(graph: Graph, model: DeployLeViT) -> Graph:
         # Layers with the same input (q, k and v) keep the first one's name for it.
         for index, part in zip((*op.inputs[:3], op.outputs[0]), ("in", "weight", "bias", "out"), strict=True):
             names.setdefault(index, f"{layer}.{part}")
+    tables = {table.numpy().tobytes(): name for name, table in model.named_buffers()}
+    for index in (index for kind, op in operators(graph) if kind == "ADD" for index in op.inputs):
+        values = constant(graph, index)
+        if values is not None and (table := tables.get(values.tobytes())):
+            names[index] = table
     names |= dict.fromkeys(sub.inputs, "image") | dict.fromkeys(sub.outputs, "logits")
     for index, tensor in enumerate(sub.tensors):
         tensor.name = names.get(index, f"t{index}").encode()
@@ -191,7 +201,6 @@ def pack_constants(graph: Graph) -> Graph:
     The delegate unpacks them once, when the model is loaded, so that they cost bytes in the file and nothing at run time.
     """
     sub = graph.subgraphs[0]
-    code = _operator_code(graph, schema.BuiltinOperator.DEQUANTIZE)
     unpack: list[Any] = []
     done: dict[int, None] = {}
     for kind, op in list(operators(graph)):
@@ -202,7 +211,7 @@ def pack_constants(graph: Graph) -> Graph:
             if values is None or values.size < _PACKED_FROM or index in done:
                 continue
             done[index] = None
-            unpack.append(_unpacking(graph, index, values, code))
+            unpack.append(_unpacking(graph, index, values))
     sub.operators = unpack + list(sub.operators)
     return graph
 
@@ -218,7 +227,7 @@ def _operator_code(graph: Graph, builtin: int) -> int:
     return len(graph.operatorCodes) - 1
 
 
-def _unpacking(graph: Graph, index: int, values: npt.NDArray[Any], code: int) -> Any:
+def _unpacking(graph: Graph, index: int, values: npt.NDArray[Any]) -> Any:
     """Move a constant into a packed tensor of its own; the operator that fills the old one from it."""
     sub = graph.subgraphs[0]
     scale = np.maximum(np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True), 1e-8) / 127
@@ -238,5 +247,6 @@ def _unpacking(graph: Graph, index: int, values: npt.NDArray[Any], code: int) ->
         graph.buffers[old.buffer].data = None
     old.buffer = 0
     op = schema.OperatorT()
-    op.opcodeIndex, op.inputs, op.outputs = code, [len(sub.tensors) - 1], [index]
+    op.opcodeIndex = _operator_code(graph, schema.BuiltinOperator.DEQUANTIZE)
+    op.inputs, op.outputs = [len(sub.tensors) - 1], [index]
     return op

@@ -134,7 +134,7 @@ def lift_dead_channels(graph: Graph, ranges: _Ranges) -> int:
 
     A bias is stored as int32 in steps of input scale x weight scale. Where all weights of a channel are tiny its bias
     overflows. One weight is raised to the smallest size that keeps the bias in range; it moves the output by less than
-    a millionth of that bias.
+    a thirty-thousandth of that bias.
     """
     lifted = 0
     for kind, op in operators(graph):

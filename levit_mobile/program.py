@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from calib.ranges import Ranges, bundled_ranges, fingerprint
+from calib.saturation import cut_before_hardswish
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.errors import CalibrationError, CheckpointError, UsageError
 from levit_mobile.fuse import DeployLeViT, fuse
@@ -87,6 +88,7 @@ def build_program(
     if row.needs_ranges or io_dtype != "float32":
         ranges = ranges or _bundled(weights, row.name if row.needs_ranges else f"--io-dtype {io_dtype}")
         ranges.check(weights)
+        ranges = cut_before_hardswish(ranges)
     else:
         ranges = None
     names = labels or checkpoint.labels or tuple(f"class_{i}" for i in range(checkpoint.num_classes))

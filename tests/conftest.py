@@ -18,6 +18,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # transformers and timm are asked for archit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["exports", "commands"]
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

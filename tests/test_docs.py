@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exports import Exported
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ def test_there_are_commands() -> None:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, demo_bundles: Path) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
     """A user's folder: photos in two classes, a checkpoint of their own, and bundles under their default names."""
     from levit_mobile.checkpoints import save_checkpoint
     from levit_mobile.weights import resolve_weights
@@ -67,7 +68,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, demo_bundles: Path) -> Path:
     Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).save(folder / "photo.jpg")
     save_checkpoint(folder / "mine.pth", resolve_weights("demo").model(), labels=labels)
     (folder / "mine.pth").rename(folder / "mine.safetensors")
-    for bundle in demo_bundles.glob("levit_128s-*-tflite"):
+    for bundle in exported.folder.glob("levit_128s-*-tflite"):
         shutil.copytree(bundle, folder / bundle.name)
     return folder
 

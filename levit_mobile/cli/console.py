@@ -17,7 +17,15 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+)
 
 from levit_mobile.errors import LevitMobileError
 
@@ -106,7 +114,7 @@ class Steps:
         """A bar; the function given advances it."""
         start = time.monotonic()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with self._progress(*columns) as progress:
             task = progress.add_task(text, total=total)
             yield lambda count: progress.advance(task, count)
         self._done(text, start)
@@ -114,10 +122,22 @@ class Steps:
     @contextlib.contextmanager
     def download(self, text: str) -> Iterator[Callable[[int, int | None], None]]:
         """A bar of bytes, from the first one on; the function given takes (done, of how many)."""
+        start, came = time.monotonic(), False
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with self._progress(*columns) as progress:
             task = progress.add_task(text, total=None, visible=False)
-            yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+            def advance(done: int, total: int | None) -> None:
+                nonlocal came
+                came = True
+                progress.update(task, completed=done, total=total, visible=True)
+
+            yield advance
+        if came:
+            self._done(text, start)
+
+    def _progress(self, *columns: ProgressColumn) -> Progress:
+        return Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
 
     def _done(self, text: str, start: float) -> None:
         self._console.print(f"  {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")

@@ -17,6 +17,7 @@ __all__ = ["command"]
 def command(as_json: bool) -> None:
     """List the five LeViT variants, with the published accuracy of their official checkpoints on ImageNet-1k.
 
+    \b
     Export one with: levit-export --target tflite --weights imagenet --model NAME
     """
     output = Output(as_json)

@@ -199,6 +199,7 @@ def test_gradients_reach_every_parameter(name: str, training: bool, random_fill:
         assert unreached == []
 
 
+@pytest.mark.slow
 def test_it_learns_eight_pictures_by_heart() -> None:
     torch.manual_seed(0)
     model = LeViT(SMALL, num_classes=4, image_size=32).train()

@@ -104,6 +104,7 @@ def test_count_macs_gives_the_published_figure(variant: Variant) -> None:
     assert count_macs(variant, num_classes=10) == variant.macs - 2 * variant.channels[2] * 990
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_size", [64, 160])
 @pytest.mark.parametrize("name", ["levit_128s", "levit_384"])
 def test_count_macs_is_what_pytorch_counts(name: str, image_size: int) -> None:

@@ -1,0 +1,112 @@
+"""What a newcomer sees: help, versions, completion, and how mistyped commands end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from commands import Levit
+from exports import run_script
+
+from levit_mobile import __version__
+from levit_mobile.cli.main import COMMANDS, cli
+
+EXAMPLES = {
+    "export": "levit-export --target tflite --int8 --weights imagenet --model levit_256 --calib-data photos/",
+    "predict": "levit predict levit_128s-int8-tflite photo.jpg",
+    "validate": "levit validate levit_128s-int8-tflite --data imagenette/val --weights demo",
+    "inspect": "levit inspect levit_128s-int8-tflite",
+    "verify": "levit verify levit_128s-int8-tflite",
+    "models": "levit-export --target tflite --weights imagenet --model NAME",
+}
+
+
+def command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def test_every_command_has_an_example() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(levit: Levit, name: str, flag: str) -> None:
+    answer = levit(name, flag)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(f"Usage: levit {name} ")
+    assert EXAMPLES[name] in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained(name: str) -> None:
+    options = [p for p in command(name).params if isinstance(p, click.Option)]
+    assert [o.name for o in options if not o.help or not o.help.endswith((".", "]"))] == []
+
+
+def test_the_first_page(levit: Levit) -> None:
+    answer = levit("--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert "Start here: levit-export --target tflite --int8" in answer.out
+    for name in COMMANDS:
+        assert f"\n  {name} " in answer.out
+    bare = levit()
+    assert (bare.code, bare.out) == (2, "")
+    assert bare.err == answer.out
+
+
+def test_version(levit: Levit) -> None:
+    assert levit("--version").out == f"levit-mobile, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["--nosuch"], "No such option"),
+        (["predict"], "Missing argument 'BUNDLE'"),
+        (["predict", "bundle"], "Missing argument 'IMAGES...'"),
+        (["predict", "bundle", "a.png", "--top-k", "0"], "0 is not in the range x>=1"),
+        (["export"], "Missing option '--target'"),
+        (["export", "--target", "coffee"], "'coffee' is not one of 'tflite', 'all'"),
+        (["export", "--target", "tflite", "--precision", "int3"], "'int3' is not one of 'fp32', 'fp16', 'int8'"),
+        (["export", "--target", "tflite", "--io-dtype", "int16"], "'int16' is not one of 'float32', 'int8', 'uint8'"),
+        (["export", "--target", "tflite", "--calib-samples", "0"], "0 is not in the range x>=1"),
+        (["export", "--target", "tflite", "stray"], "Got unexpected extra argument (stray)"),
+    ],
+)
+def test_mistyped(levit: Levit, typed: list[str], text: str) -> None:
+    answer = levit(*typed)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: levit ")
+    assert text in answer.err
+
+
+def test_levit_export_is_levit_export(levit: Levit, tmp_path: Path) -> None:
+    done = run_script("levit-export", ["--help"], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: levit-export [OPTIONS]\n")
+    assert done.stdout.replace("levit-export [", "levit export [") == levit("export", "--help").out
+
+
+@pytest.mark.parametrize("script", ["levit", "levit-export"])
+def test_completion(tmp_path: Path, script: str) -> None:
+    variable = f"_{script.replace('-', '_').upper()}_COMPLETE"
+    source = run_script(script, [], cwd=tmp_path, environment={variable: "bash_source"})
+    assert source.returncode == 0
+    assert f"{variable}=bash_complete" in source.stdout
+    words = {"levit": "levit va", "levit-export": "levit-export --target t"}[script]
+    asked = {variable: "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    found = run_script(script, [], cwd=tmp_path, environment=asked)
+    assert found.stdout.splitlines() == {"levit": ["plain,validate"], "levit-export": ["plain,tflite"]}[script]
+
+
+def test_as_a_module(tmp_path: Path) -> None:
+    done = run_script(Path(sys.executable).name, ["-m", "levit_mobile", "models"], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 6
