@@ -63,8 +63,8 @@ def details() -> str:
     ]
     for name, row in cost["rows"].items():
         lines.append(
-            f"| {name} | {row['seconds']:.0f} | {row['peak_mb']:,} MB | {row['artifact_bytes'] / 1e6:.2f} MB | {row['operators']} | "
-            f"{row['xnnpack_parts']} | {row['operators_outside']} |"
+            f"| {name} | {row['seconds']:.0f} | {row['peak_mb']:,} MB | {row['artifact_bytes'] / 1e6:.2f} MB | "
+            f"{row['operators']} | {row['xnnpack_parts']} | {row['operators_outside']} |"
         )
     return "\n".join(lines)
 

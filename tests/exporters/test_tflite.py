@@ -18,7 +18,7 @@ from exports import PRECISIONS, Exported
 from graphs import TYPE_NAMES
 from pictures import draw
 
-from calib.ranges import bundled_ranges
+from calib.ranges import load_ranges
 from exporters import tflite
 from exporters.tflite_graph import read_graph, write_graph
 from exporters.tflite_metadata import read_metadata
@@ -137,7 +137,8 @@ def test_int8_follows_the_policy(exported: Exported) -> None:
 
 
 def test_int8_scales_come_from_the_ranges(exported: Exported) -> None:
-    ranges, model = bundled_ranges(), Model(exported.bundle("levit_128s-int8-tflite"))
+    folder = exported.bundle("levit_128s-int8-tflite")
+    ranges, model = load_ranges(folder / "calibration.json"), Model(folder)
     for _, op in model.operators(*LAYERS):
         layer = model.layer(op)
         for index, end in ((op.inputs[0], "in"), (op.outputs[0], "out")):
