@@ -66,7 +66,9 @@ def test_installed_elsewhere_it_runs(wheel: Path, tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    code = "import levit_mobile, levit_mobile.weights as w; print(levit_mobile.__file__); print(w.resolve_weights('demo').num_classes)"
+    code = (
+        "import levit_mobile as m, levit_mobile.weights as w; print(m.__file__, w.resolve_weights('demo').num_classes)"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
