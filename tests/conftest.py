@@ -14,6 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from torch import nn
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported. Workers share the cores: threads that wait for each other's made inference ten times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"  # transformers and timm are asked for architectures, never for weights
 
 REPOSITORY = Path(__file__).resolve().parents[1]

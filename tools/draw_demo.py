@@ -21,7 +21,8 @@ BUNDLE = "levit_128s-int8-tflite"
 
 def main() -> None:
     picture = subprocess.check_output([sys.executable, ROOT / "tools" / "sample_picture.py"], text=True).strip()
-    console = Console(record=True, width=92, file=open(os.devnull, "w"))  # noqa: SIM115
+    scripts = Path(sys.executable).parent
+    console = Console(record=True, width=104, file=open(os.devnull, "w"))  # noqa: SIM115
     with tempfile.TemporaryDirectory() as folder:
         # The picture is shown without the machine's path to it.
         (Path(folder) / "china.jpg").symlink_to(picture)
@@ -29,9 +30,9 @@ def main() -> None:
             shown = "levit-export " + " ".join(words[1:]) if words[0] == "export" else "levit " + " ".join(words)
             console.print(f"[bold cyan]$[/bold cyan] {shown}")
             printed = subprocess.run(
-                [Path(sys.executable).parent / "levit", *words],
+                ["levit", *words],
                 cwd=folder,
-                env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "92"},
+                env={**os.environ, "COLUMNS": "104", "PATH": f"{scripts}:{os.environ['PATH']}"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

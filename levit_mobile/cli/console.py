@@ -102,7 +102,8 @@ class Steps:
         """Show ``text`` while the work inside goes on, and how long it took if it went well."""
         start = time.monotonic()
         if self._console.is_terminal and not self._verbose:
-            with self._console.status(text), self._hushed():
+            with self._progress(SpinnerColumn(), TextColumn("{task.description}")) as progress, self._hushed():
+                progress.add_task(text, total=None)
                 yield
         else:
             with self._hushed():
@@ -137,7 +138,14 @@ class Steps:
             self._done(text, start)
 
     def _progress(self, *columns: ProgressColumn) -> Progress:
-        return Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        return Progress(
+            *columns,
+            console=self._console,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
 
     def _done(self, text: str, start: float) -> None:
         self._console.print(f"  {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")
