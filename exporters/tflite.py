@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exporters.tflite_graph import name_output, name_tensors, pack_constants, read_graph, write_graph
-from exporters.tflite_metadata import attach_metadata
+from exporters.tflite_metadata import attach_metadata, check_labels
 from exporters.tflite_quantize import quantize
 from levit_mobile import __version__
 from levit_mobile.errors import ExportError
@@ -28,7 +28,9 @@ def export(program: Program, folder: Path) -> Path:
 
     Raises:
         ExportError: a converter failed.
+        UsageError: a label that cannot be written; found before the long part.
     """
+    check_labels(program.labels, program.checkpoint.num_classes)
     model = name_tensors(read_graph(_translate(program)), program.model)
     model = quantize(model, program.precision, program.ranges, program.io_dtype)
     if program.precision.name.startswith("int8"):

@@ -38,7 +38,7 @@ from exporters.tflite_metadata_schema import (
 )
 from levit_mobile.errors import BundleError, UsageError
 
-__all__ = ["LABELS_FILE", "attach_metadata", "read_metadata"]
+__all__ = ["LABELS_FILE", "attach_metadata", "check_labels", "read_metadata"]
 
 LABELS_FILE = "labels.txt"
 _TEXTS = {
@@ -78,7 +78,7 @@ def attach_metadata(
         UsageError: labels, mean or std do not fit the model or make no sense.
     """
     image, scores = _image_and_scores(model)
-    _check_labels(labels, _classes(scores))
+    check_labels(labels, _classes(scores))
     _check_normalization(mean, std)
     texts = {"name": name, "description": description, "version": version, "author": author, "license": license}
     root: Node = {
@@ -121,6 +121,20 @@ def read_metadata(model: bytes) -> dict[str, Any]:
     return {**texts, "labels": labels, "mean": mean, "std": std}
 
 
+def check_labels(labels: Sequence[str], classes: int) -> None:
+    """Refuse labels that readers of the metadata would not read as they are meant.
+
+    Raises:
+        UsageError: another number of labels than of classes, or one that is blank or more than a line of text.
+    """
+    if len(labels) != classes:
+        raise UsageError(f"{len(labels)} labels for a model with {classes} classes; give one label a class")
+    for number, label in enumerate(labels):
+        # Readers split at line ends and some skip blank lines: every later class would get its neighbour's name.
+        if not label.strip() or label.splitlines() != [label] or label.encode(errors="ignore").decode() != label:
+            raise UsageError(f"label {number} is {label!r}; a label is one line of Unicode text that is not blank")
+
+
 def _only(tables: list[Table], what: str) -> Table:
     if len(tables) != 1:
         raise BundleError(f"expected one {what}, found {len(tables)}")
@@ -153,15 +167,6 @@ def _shape(tensor: Table) -> tuple[int, ...]:
 
 def _classes(scores: Table) -> int:
     return _shape(scores)[1]
-
-
-def _check_labels(labels: Sequence[str], classes: int) -> None:
-    if len(labels) != classes:
-        raise UsageError(f"{len(labels)} labels for a model with {classes} classes; give one label a class")
-    for number, label in enumerate(labels):
-        # Readers split at line ends and some skip blank lines: every later class would get its neighbour's name.
-        if not label.strip() or label.splitlines() != [label] or label.encode(errors="ignore").decode() != label:
-            raise UsageError(f"label {number} is {label!r}; a label is one line of Unicode text that is not blank")
 
 
 def _check_normalization(mean: Sequence[float], std: Sequence[float]) -> None:

@@ -1,6 +1,6 @@
 """Bundles that many tests read, made once for the whole run, also where several workers share it.
 
-``exported`` is what one real ``levit-export`` wrote; ``other_kinds`` are the rarer ones, from one process too. Nobody may
+``exported`` is what one real ``levit-export`` wrote; ``other_kinds`` and ``thousand`` are the rarer ones. Nobody may
 change them: a test that damages a bundle copies it first. While working on tests alone, ``LEVIT_MOBILE_TEST_EXPORTS=DIR``
 keeps them between runs.
 """
@@ -85,9 +85,8 @@ for args in json.loads(sys.argv[1]):
 
 
 @pytest.fixture(scope="session")
-def other_kinds(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[..., nn.Module]) -> Exported:
-    """Bundles ``nchw`` (fp32, with accuracy on six drawn pictures), ``uint8``, ``int8`` (both int8 inside), ``uint8-fp32``,
-    and ``thousand``: int8, 1000 classes, random weights, ranges from eight drawn pictures.
+def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Bundles ``nchw`` (fp32, with accuracy on six drawn pictures), ``uint8``, ``int8`` (both int8 inside), ``uint8-fp32``.
 
     ``absurd``, with ranges a hundred times too wide, is refused.
     """
@@ -97,22 +96,14 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[
         ["--int8", "--io-dtype", "uint8", "--out", "uint8"],
         ["--int8", "--io-dtype", "int8", "--out", "int8"],
         ["--io-dtype", "uint8", "--out", "uint8-fp32"],
-        ["--int8", "--weights", "thousand.safetensors", "--calib-data", "loose", "--out", "thousand"],
     ]
     from calib.ranges import bundled_ranges
-    from levit_mobile.checkpoints import save_checkpoint
-    from levit_mobile.model import LeViT
-    from levit_mobile.variants import VARIANTS
 
     def make(folder: Path) -> subprocess.CompletedProcess[str]:
-        save_checkpoint(folder / "thousand.safetensors", random_fill(LeViT(VARIANTS["levit_128s"])))
         labelled_pictures(folder / "labelled")
         ranges = bundled_ranges()
         wide = {name: (100 * low, 100 * high) for name, (low, high) in ranges.values.items()}
         (folder / "absurd.json").write_text(replace(ranges, values=wide).to_json(), "utf-8")
-        (folder / "loose").mkdir()
-        for index in range(8):
-            draw(f"{240 + index}x240").save(folder / "loose" / f"{index}.png")
         return subprocess.run(
             [sys.executable, "-c", _SEVERAL, json.dumps(runs)],
             cwd=folder,
@@ -123,6 +114,24 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[
         )
 
     return _once(tmp_path_factory, "other_kinds", make)
+
+
+@pytest.fixture(scope="session")
+def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[..., nn.Module]) -> Path:
+    """A bundle in int8 with 1000 classes: random weights, ranges from eight drawn pictures that lie loose in a folder."""
+    from levit_mobile.checkpoints import save_checkpoint
+    from levit_mobile.model import LeViT
+    from levit_mobile.variants import VARIANTS
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        save_checkpoint(folder / "thousand.safetensors", random_fill(LeViT(VARIANTS["levit_128s"])))
+        (folder / "loose").mkdir()
+        for index in range(8):
+            draw(f"{240 + index}x240").save(folder / "loose" / f"{index}.png")
+        args = ["--target", "tflite", "--int8", "--weights", "thousand.safetensors", "--calib-data", "loose"]
+        return run_script("levit-export", args, cwd=folder)
+
+    return _once(tmp_path_factory, "thousand", make).bundle("levit_128s-int8-tflite")
 
 
 def labelled_pictures(folder: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -331,6 +335,53 @@ def test_chatter_below_python(tmp_path: Path, verbose: bool) -> None:
     lines = done.stderr.splitlines()
     assert lines[:-1] == (["one", "two", "three"] if verbose else [])
     assert lines[-1].startswith("  work (")
+
+
+def test_chatter_on_a_terminal(tmp_path: Path) -> None:
+    """The spinner is seen, and what Python and C code print beside it is not."""
+    code = (
+        "import os, sys, time\n"
+        "from levit_mobile.cli.console import Steps\n"
+        "with Steps() as steps:\n"
+        "    with steps.step('first work'):\n"
+        "        os.write(1, b'one'); os.write(2, b'two'); print('three', file=sys.stderr, flush=True); time.sleep(0.3)\n"
+        "    with steps.counter('second work', 2) as advance:\n"
+        "        advance(1); time.sleep(0.3)\n"
+    )
+    master, slave = pty.openpty()
+    try:
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=tmp_path, stdin=slave, stdout=slave, stderr=slave, env=environment
+        )
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # Linux's way to say that the other side is closed
+            while part := os.read(master, 4096):
+                seen += part
+        assert child.wait(60) == 0
+    finally:
+        os.close(master)
+    assert seen.count(b"first work") >= 2  # the spinner, and the line that stays
+    assert b"second work" in seen
+    assert b"1/2" in seen
+    for chatter in (b"one", b"two", b"three"):
+        assert chatter not in seen
+
+
+def test_steps_give_their_descriptors_back(tmp_path: Path) -> None:
+    code = (
+        "import os\n"
+        "from levit_mobile.cli.console import Steps\n"
+        "before = os.dup(0)\n"
+        "for _ in range(9):\n"
+        "    with Steps() as steps, steps.step('work'):\n"
+        "        pass\n"
+        "assert os.dup(0) == before + 1, (os.dup(0), before)\n"
+    )
+    done = run_script(Path(sys.executable).name, ["-W", "error", "-c", code], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "ResourceWarning" not in done.stderr
 
 
 def test_numbers_of_the_reference_are_those_of_the_golden_file(exported: Exported) -> None:

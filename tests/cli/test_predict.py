@@ -56,7 +56,7 @@ def test_json(levit: Levit, bundle: Path, photos: list[Path]) -> None:
         assert 1 >= sum(shares) >= shares[0] >= shares[1] >= shares[2] > 0
 
 
-@pytest.mark.parametrize("kind", ["nchw", "uint8", "int8", "thousand"])
+@pytest.mark.parametrize("kind", ["nchw", "uint8", "int8", "uint8-fp32"])
 def test_every_kind_of_artifact(levit: Levit, other_kinds: Exported, photos: list[Path], kind: str) -> None:
     answer = levit("predict", other_kinds.bundle(kind), photos[0], "--json")
     assert answer.code == 0

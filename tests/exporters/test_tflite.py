@@ -23,6 +23,7 @@ from exporters import tflite
 from exporters.tflite_graph import read_graph, write_graph
 from exporters.tflite_metadata import read_metadata
 from levit_mobile.bundle import Bundle, open_bundle
+from levit_mobile.errors import UsageError
 from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.preprocess import IMAGENET, resize_and_crop
 from levit_mobile.program import build_program
@@ -322,22 +323,22 @@ def test_metadata_of_the_other_kinds(other_kinds: Exported) -> None:
     assert (raw["mean"], raw["std"]) == ([0.0] * 3, [1.0] * 3)
     first = read_metadata((other_kinds.bundle("nchw") / "model.tflite").read_bytes())
     assert first["mean"] == pytest.approx([123.675, 116.28, 103.53], rel=1e-6)
-    thousand = read_metadata((other_kinds.bundle("thousand") / "model.tflite").read_bytes())
-    assert len(thousand["labels"]) == 1000
-    assert thousand["labels"][1] == "goldfish, Carassius auratus"
 
 
-def test_sizes(exported: Exported, other_kinds: Exported) -> None:
+def test_sizes(exported: Exported, thousand: Path) -> None:
     sizes = {p: (exported.bundle(f"levit_128s-{p}-tflite") / "model.tflite").stat().st_size for p in PRECISIONS}
     assert sizes["int8"] <= 7.8e6
     assert sizes["int8-dynamic"] <= 7.7e6
     assert sizes["fp16"] <= 15.9e6
     assert sizes["fp32"] <= 29.9e6
-    assert (other_kinds.bundle("thousand") / "model.tflite").stat().st_size <= 8.2e6  # 8.17 MB measured
+    assert (thousand / "model.tflite").stat().st_size <= 8.2e6  # 8.17 MB measured
 
 
-def test_a_thousand_classes(other_kinds: Exported) -> None:
-    opened = open_bundle(other_kinds.bundle("thousand"))
+def test_a_thousand_classes(thousand: Path) -> None:
+    opened = open_bundle(thousand)
+    assert read_metadata(opened.artifact.read_bytes())["labels"] == opened.labels
+    assert len(opened.labels) == 1000
+    assert opened.labels[1] == "goldfish, Carassius auratus"
     assert opened.manifest["delegate"] == {"name": "XNNPACK", "parts": 1, "outside": {}}
     assert opened.manifest["parity"]["passed"] is True
     assert opened.manifest["calibration"]["samples"] == 8
@@ -364,6 +365,16 @@ def test_ranges_that_are_absurd_do_not_pass(other_kinds: Exported) -> None:
     assert "No bundle was written." in refused["error"]
     assert not other_kinds.bundle("absurd").exists()
     assert not [path.name for path in other_kinds.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_labels_are_checked_before_the_translation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(program: Any) -> bytes:
+        raise AssertionError("the converter was called")
+
+    monkeypatch.setattr(tflite, "_translate", refuse)
+    program = build_program(resolve_weights("demo"), "fp32", labels=(*"abcdefghi", " "))
+    with pytest.raises(UsageError, match=r"^label 9 is ' '; a label is one line of Unicode text that is not blank$"):
+        tflite.export(program, tmp_path)
 
 
 def test_one_translation_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
