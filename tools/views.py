@@ -6,37 +6,41 @@ import math
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+
+from calib.pictures import find_pictures
+from levit_mobile import preprocess
 
 Box = tuple[float, float, float, float]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+SCALE = (0.3, 1.0)  # how much of a picture's area a crop takes
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; elsewhere it is slower than float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def list_pictures(root: Path) -> tuple[list[Path], list[int], list[str]]:
-    """Every picture of an ImageFolder (``root/CLASS/...``), its class index, and the sorted class names."""
-    classes = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
-    paths: list[Path] = []
-    labels: list[int] = []
-    for index, name in enumerate(classes):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES)
-        paths += found
-        labels += [index] * len(found)
-    if not paths:
-        raise SystemExit(f"no pictures in {root}; expected one folder a class, with .jpg or .png files in it")
-    return paths, labels, classes
+    """Every picture of an image folder (``root/CLASS/...``), its class index, and the sorted class names."""
+    groups = find_pictures(root) if root.is_dir() else {}
+    groups.pop("", None)  # loose files have no class
+    if not groups:
+        raise SystemExit(f"no pictures in {root}; expected one folder a class with pictures in it")
+    classes = sorted(groups)
+    paths = [path for name in classes for path in groups[name]]
+    return paths, [index for index, name in enumerate(classes) for _ in groups[name]], classes
 
 
 def load_picture(path: Path, limit: int = 256) -> Image.Image:
-    """The picture in RGB, its shorter side at most ``limit`` pixels (decoded smaller where JPEG allows it)."""
-    picture = Image.open(path)
-    picture.draft("RGB", (limit, limit))
-    picture = picture.convert("RGB")
+    """The picture as the library reads it (upright, RGB), its shorter side at most ``limit`` pixels."""
+    picture = preprocess.load_picture(path)
     scale = limit / min(picture.size)
     if scale < 1:
-        picture = picture.resize(
-            (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC
-        )
+        width, height = (round(side * scale) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
     return picture
 
 

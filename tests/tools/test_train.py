@@ -36,7 +36,8 @@ def train(folder: Path, *options: str, code: int = 0) -> str:
         str(folder / "train"),
         "--val",
         str(folder / "val"),
-        "--no-compile",
+        "--device",
+        "cpu",
     ]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stdout + done.stderr
@@ -46,6 +47,7 @@ def train(folder: Path, *options: str, code: int = 0) -> str:
 @pytest.mark.slow
 def test_from_scratch_with_a_teacher_at_two_sizes_then_on(folder: Path, tmp_path: Path) -> None:
     from levit_mobile.checkpoints import load_checkpoint
+    from levit_mobile.program import build_program
 
     boxes = np.tile(np.array([5, 5, 75, 75], np.float32), (32, 2, 1))
     answers = np.zeros((32, 2, 1000), np.float16)
@@ -57,6 +59,9 @@ def test_from_scratch_with_a_teacher_at_two_sizes_then_on(folder: Path, tmp_path
     assert "epoch 1/2 at 32" in first
     assert "epoch 2/2 at 48" in first
     checkpoint = load_checkpoint(out)
+    # What exporters ask for: pictures of the size that the weights fit.
+    assert (checkpoint.preprocessing.resize, checkpoint.preprocessing.crop) == (55, 48)
+    assert build_program(checkpoint, "fp32").image_size == 48
     assert (checkpoint.variant.name, checkpoint.num_classes, checkpoint.image_size) == ("levit_128s", 2, 48)
     assert checkpoint.labels == ("n01440764", "n02102040")
     assert checkpoint.scheme == "levit-mobile"
@@ -65,6 +70,9 @@ def test_from_scratch_with_a_teacher_at_two_sizes_then_on(folder: Path, tmp_path
     assert "going on after epoch 2" in again
     assert "epoch 3/3 at 48" in again
     assert "epoch 2/" not in again
+    # Another run does not take it over.
+    printed = train(folder, *options, "--schedule", "32:1", "--variant", "levit_192", code=1)
+    assert "toy.state is another run's (other variant)" in printed
 
 
 @pytest.mark.slow
@@ -92,6 +100,40 @@ def test_fine_tuning_learns_two_colours(folder: Path, tmp_path: Path) -> None:
 def test_another_validation_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     printed = train(folder, "--val", str(folder), "--out", str(tmp_path / "x.safetensors"), code=1)
     assert "has the classes ['train', 'val']" in printed
+
+
+def test_fewer_pictures_than_a_batch_are_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.safetensors"
+    printed = train(folder, "--schedule", "32:1", "--batch", "33", "--out", str(out), code=1)
+    assert "has 32 pictures, fewer than a batch; type --batch 16" in printed
+    assert not out.exists()
+
+
+def test_labels_are_counted_before_training(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("red\nblue\ngreen\n")
+    printed = train(folder, "--labels", str(tmp_path / "labels.txt"), "--out", str(tmp_path / "x.safetensors"), code=1)
+    assert "labels.txt names 3 classes, the training set has 2" in printed
+    assert "epoch" not in printed
+
+
+def test_pictures_are_read_as_the_library_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a phone's photo is learnt lying and predicted standing."""
+    monkeypatch.syspath_prepend(str(TRAIN.parent))
+    from views import list_pictures, load_picture
+
+    picture = Image.new("RGBA", (60, 30), (0, 0, 0, 0))
+    (tmp_path / "a").mkdir()
+    picture.save(tmp_path / "a" / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.convert("RGB").save(tmp_path / "a" / "lying.jpg", exif=exif)
+    (tmp_path / "a" / "._lying.jpg").write_bytes(b"a Mac's note")
+    paths, labels, classes = list_pictures(tmp_path)
+    assert ([path.name for path in paths], labels, classes) == (["clear.png", "lying.jpg"], [0, 0], ["a"])
+    clear, lying = (load_picture(path) for path in paths)
+    assert clear.getpixel((0, 0)) == (255, 255, 255)
+    assert lying.size == (30, 60)
+    assert load_picture(paths[1], limit=15).size == (15, 30)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
