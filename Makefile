@@ -7,16 +7,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet
-BUNDLE := levit_128s-int8-tflite
+BUNDLE := build/levit_128s-int8-tflite
+SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test lint clean
 
-$(BIN)/python:
+# pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
+$(BIN)/pip:
 	$(PYTHON) -c 'import sys; sys.exit("levit-mobile needs Python 3.11 or newer; type make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 # torch comes first and pinned, so that nothing after it asks for another build of it.
-$(VENV)/demo.stamp: constraints.txt pyproject.toml | $(BIN)/python
+$(VENV)/demo.stamp: constraints.txt pyproject.toml | $(BIN)/pip
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e '.[demo]'
 	touch $@
@@ -27,8 +30,8 @@ $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(PIP) install -c constraints.txt --no-deps timm torchvision
 	touch $@
 
-$(BUNDLE)/manifest.json: $(VENV)/demo.stamp
-	$(BIN)/levit-export --target tflite --int8 --overwrite
+$(BUNDLE)/manifest.json: $(VENV)/demo.stamp $(SOURCES)
+	$(BIN)/levit-export --target tflite --int8 --overwrite --out $(BUNDLE)
 	touch $@
 
 demo: $(BUNDLE)/manifest.json
@@ -45,4 +48,4 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(BUNDLE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
