@@ -50,9 +50,9 @@ EXPORTERS: dict[str, Target] = {
 _PACKAGES = ("torch", "numpy", "pillow")
 
 
-def bundle_name(program: Program, target: str) -> str:
+def bundle_name(checkpoint: Checkpoint, precision: str, target: str) -> str:
     """The folder's default name, for example ``levit_128s-int8-tflite``."""
-    return f"{program.checkpoint.variant.name}-{program.precision.name}-{target}"
+    return f"{checkpoint.variant.name}-{precision}-{target}"
 
 
 def reference_model(checkpoint: Checkpoint) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.quantize import Precision, get_precision
 
-__all__ = ["IoDtype", "Layout", "Program", "build_program"]
+__all__ = ["IoDtype", "Layout", "Program", "build_program", "class_names", "missing_ranges"]
 
 IoDtype = Literal["float32", "int8", "uint8"]
 Layout = Literal["nhwc", "nchw"]
@@ -83,6 +83,7 @@ def build_program(
             f"{checkpoint.name}: its weights fit pictures of {size} pixels, but its preprocessing cuts them to {crop}; "
             f"save it anew with save_checkpoint(..., preprocessing=Preprocessing(resize=..., crop={size}))"
         )
+    names = class_names(checkpoint, labels)
     row = get_precision(precision)
     weights = fingerprint(checkpoint.state)
     if row.needs_ranges or io_dtype != "float32":
@@ -91,17 +92,31 @@ def build_program(
         ranges = cut_before_hardswish(ranges)
     else:
         ranges = None
+    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout)
+
+
+def class_names(checkpoint: Checkpoint, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """``labels``, or the checkpoint's, or class_0, class_1...
+
+    Raises:
+        UsageError: the number of labels is not the number of classes.
+    """
     names = labels or checkpoint.labels or tuple(f"class_{i}" for i in range(checkpoint.num_classes))
     if len(names) != checkpoint.num_classes:
         raise UsageError(f"--labels names {len(names)} classes, but {checkpoint.name} has {checkpoint.num_classes}")
-    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout)
+    return names
+
+
+def missing_ranges(what: str) -> CalibrationError:
+    """What to say where ``what`` needs activation ranges and there are none for these weights."""
+    return CalibrationError(
+        f"{what} needs activation ranges, and the ones in the package belong to the demo weights only; "
+        "type --calib-data DIR with about 128 pictures of your kind (or a calibration.json from an earlier bundle)"
+    )
 
 
 def _bundled(weights: str, what: str) -> Ranges:
     ranges = bundled_ranges()
     if ranges.weights != weights:
-        raise CalibrationError(
-            f"{what} needs activation ranges, and the ones in the package belong to the demo weights only; "
-            "type --calib-data DIR with about 128 pictures of your kind (or a calibration.json from an earlier bundle)"
-        )
+        raise missing_ranges(what)
     return ranges

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -120,32 +121,41 @@ def command(
         from levit_mobile.bundle import check_vacant
         from levit_mobile.datasets import find_labelled
         from levit_mobile.pipeline import bundle_name, export_bundle, write_golden
-        from levit_mobile.program import IoDtype, Layout, build_program
+        from levit_mobile.program import IoDtype, Layout, build_program, class_names, missing_ranges
         from levit_mobile.weights import resolve_weights
 
+    # What can go wrong is looked at before the long parts: the download, the calibration, the translation.
+    needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
+    if io_dtype != "float32":
+        needed.append(f"--io-dtype {io_dtype}")
+    if needed and calib_data is None and weights == "imagenet":
+        raise missing_ranges(needed[0])
+    for option, path in (("--calib-data", calib_data), ("--eval-data", eval_data)):
+        if path is not None and not path.exists():
+            raise UsageError(f"{option} {path}: no such file or folder")
+    labels = _read_labels(label_file) if label_file is not None else None
+    if out is not None:
+        check_vacant(out, overwrite=overwrite)
     with steps.download("downloading weights") as advance:
         checkpoint = resolve_weights(weights, variant=variant, progress=advance)
-    labels = _read_labels(label_file, checkpoint.num_classes) if label_file is not None else None
-    build = partial(build_program, labels=labels, io_dtype=cast(IoDtype, io_dtype), layout=cast(Layout, layout))
-    needed = any(PRECISIONS[name].needs_ranges for name in chosen) or io_dtype != "float32"
-    ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
-    programs = [build(checkpoint, name, ranges=ranges) for name in chosen]
-    plan = [(p, target, out or Path(bundle_name(p, target))) for p in programs for target in kinds]
-    # What can go wrong at the end is looked at before the long part begins.
-    for _, _, folder in plan:
-        check_vacant(folder, overwrite=overwrite)
+    names = class_names(checkpoint, labels)
+    for precision, target in product(chosen, kinds):
+        check_vacant(out or Path(bundle_name(checkpoint, precision, target)), overwrite=overwrite)
     accuracy = None
     if eval_data is not None:
-        accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(programs[0].labels)), steps)
+        accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
+    ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
+    build = partial(build_program, labels=names, io_dtype=cast(IoDtype, io_dtype), layout=cast(Layout, layout))
+    programs = [build(checkpoint, precision, ranges=ranges) for precision in chosen]
 
     with steps.step("asking PyTorch for the reference"):
         golden = write_golden(checkpoint)
     made = []
-    for program, target, folder in plan:
+    for program, target in product(programs, kinds):
         bundle = export_bundle(
             program,
             target,
-            folder,
+            out or Path(bundle_name(checkpoint, program.precision.name, target)),
             golden=golden,
             overwrite=overwrite,
             allow_drift=allow_drift,
@@ -157,13 +167,14 @@ def command(
     output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
 
 
-def _read_labels(path: Path, num_classes: int) -> tuple[str, ...]:
+def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+        text = path.read_text("utf-8-sig")  # Windows' editors put a mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--labels {path}: cannot be read as text ({error})") from error
-    if len(names) != num_classes:
-        raise UsageError(f"--labels {path} names {len(names)} classes, but the checkpoint has {num_classes}")
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not names:
+        raise UsageError(f"--labels {path} names no classes; write one a line")
     return names
 
 

@@ -136,12 +136,17 @@ def test_weights_that_are_not_numbers(early: Callable[..., str], here: Path, str
     )
 
 
-@pytest.mark.parametrize("count", [0, 9, 11])
+@pytest.mark.parametrize("count", [9, 11])
 def test_labels_that_do_not_count(early: Callable[..., str], here: Path, count: int) -> None:
     (here / "classes.txt").write_text("a\n" * count)
     assert early("--labels", "classes.txt") == (
-        f"error: --labels classes.txt names {count} classes, but the checkpoint has 10"
+        f"error: --labels names {count} classes, but levit_128s-imagenette.safetensors has 10"
     )
+
+
+def test_labels_without_a_name(early: Callable[..., str], here: Path) -> None:
+    (here / "classes.txt").write_text("\n \n")
+    assert early("--labels", "classes.txt") == "error: --labels classes.txt names no classes; write one a line"
 
 
 def test_labels_that_cannot_be_read(early: Callable[..., str], here: Path) -> None:
@@ -157,11 +162,11 @@ def test_calibration_pictures_that_are_not_there(early: Callable[..., str], here
     (here / "bad" / "a.png").write_bytes(b"no picture")
     (here / "a.npz").write_bytes(b"PK")
     (here / "a.json").write_text("{}")
-    assert early("--int8", "--calib-data", "none") == "error: none: no such folder or file of calibration pictures"
+    for name in ("none", "none.json"):
+        assert early("--int8", "--calib-data", name) == f"error: --calib-data {name}: no such file or folder"
     assert early("--int8", "--calib-data", "empty").startswith("error: empty: no pictures in this folder or below it (")
     assert early("--int8", "--calib-data", "bad").startswith("error: bad/a.png: ")
     assert early("--int8", "--calib-data", "a.npz").startswith("error: a.npz: not an .npz file of pictures (")
-    assert early("--int8", "--calib-data", "none.json").startswith("error: none.json: cannot be read (")
     assert early("--int8", "--calib-data", "a.json").startswith("error: a.json: not a file of activation ranges (")
     assert early("--int8", "--calib-data", "bad", "--seed", "-1").startswith("error: the seed -1 makes no sense")
 
@@ -184,7 +189,7 @@ def test_int8_of_other_weights_without_pictures(
 
 
 def test_accuracy_pictures_that_are_not_there(early: Callable[..., str], here: Path) -> None:
-    assert early("--eval-data", "none").startswith("error: none: no such folder; ")
+    assert early("--eval-data", "none") == "error: --eval-data none: no such file or folder"
     draw("30x30").save(here / "a.png")
     assert early("--eval-data", ".").startswith("error: .: pictures lie loose in it; ")
 
@@ -204,6 +209,38 @@ def test_a_folder_that_is_there(early: Callable[..., str], here: Path) -> None:
 def test_one_name_for_several_bundles(early: Callable[..., str]) -> None:
     sentence = "error: --out names one bundle, but several are to be made; leave it out"
     assert early("--out", "mine", "--int8", "--precision", "fp32") == sentence
+
+
+def test_nothing_is_downloaded_for_a_request_that_cannot_be_met(
+    early: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("it went to the network")
+
+    monkeypatch.setattr("levit_mobile.weights.fetch", refuse)
+    (here / "there").mkdir()
+    ask = ("--weights", "imagenet")
+    assert early(*ask, "--int8").startswith("error: int8 needs activation ranges, and the ones in the package belong")
+    assert early(*ask, "--io-dtype", "int8").startswith("error: --io-dtype int8 needs activation ranges")
+    assert early(*ask, "--int8", "--calib-data", "none") == "error: --calib-data none: no such file or folder"
+    assert early(*ask, "--eval-data", "none") == "error: --eval-data none: no such file or folder"
+    assert early(*ask, "--labels", "none.txt").startswith("error: --labels none.txt: cannot be read as text (")
+    assert early(*ask, "--out", "there") == "error: there is already there; it is no bundle: type another --out"
+
+
+def test_nothing_is_measured_for_a_folder_that_is_there(
+    early: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("pictures were read")
+
+    monkeypatch.setattr("calib.pictures.load_calibration_set", refuse)
+    (here / "levit_128s-int8-tflite").mkdir()
+    (here / "photos").mkdir()
+    draw("30x30").save(here / "photos" / "a.png")
+    assert early("--int8", "--calib-data", "photos").startswith("error: levit_128s-int8-tflite is already there")
+    sentence = early("--int8", "--out", "other", "--calib-data", "photos", "--eval-data", "photos")
+    assert sentence.startswith("error: photos: pictures lie loose in it; ")
 
 
 def cannot_write(answer: Answer, folder: Path, reason: str) -> None:

@@ -178,7 +178,7 @@ def test_precisions_are_made_once_each(export: Levit, ready_made: list[str], her
 
 def test_out_overwrite_and_labels(export: Levit, ready_made: list[str], here: Path) -> None:
     classes = here / "classes.txt"
-    classes.write_text("\n".join(f"class {n}" for n in range(9)) + "\n\n  犬, dog [x]  \n", "utf-8")
+    classes.write_text("\n".join(f"class {n}" for n in range(9)) + "\n\n  犬, dog [x]  \n", "utf-8-sig")
     out = here / "a folder" / "deep" / "mine"
     answer = export("--out", out, "--labels", classes)
     assert answer.code == 0
