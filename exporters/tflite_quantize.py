@@ -14,8 +14,9 @@ from exporters.tflite_graph import Graph, constant, operators, read_graph, set_c
 from levit_mobile.errors import ExportError
 from levit_mobile.program import IoDtype
 from levit_mobile.quantize import INT8_POLICY, Operator, Precision
+from levit_mobile.scales import lift_dead_channels
 
-__all__ = ["activation_ranges", "lift_dead_channels", "quantize"]
+__all__ = ["activation_ranges", "lift_weights", "quantize"]
 
 _Name = qtyping.TFLOperationName
 _Ranges = dict[str, tuple[float, float]]
@@ -68,7 +69,7 @@ def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype
         if io_dtype != "float32":
             known["image"] = (0.0, 255.0)  # so that the scale is 1: one step is one level of a pixel
         if precision.name == "int8":
-            lift_dead_channels(graph, known)
+            lift_weights(graph, known)
     return _run(graph, recipe, known)
 
 
@@ -129,28 +130,19 @@ def activation_ranges(graph: Graph, ranges: Ranges) -> _Ranges:
     return {tensor_name(graph, index): pair for index, pair in known.items()}
 
 
-def lift_dead_channels(graph: Graph, ranges: _Ranges) -> int:
-    """Make room for the bias of output channels whose weights are (almost) zero; in place; how many there were.
-
-    A bias is stored as int32 in steps of input scale x weight scale. Where all weights of a channel are tiny its bias
-    overflows. One weight is raised to the smallest size that keeps the bias in range; it moves the output by less than
-    a thirty-thousandth of that bias.
-    """
+def lift_weights(graph: Graph, ranges: _Ranges) -> int:
+    """``lift_dead_channels`` for every layer, in place; how many channels it changed."""
     lifted = 0
     for kind, op in operators(graph):
         if kind not in _LAYERS:
             continue
-        low, high = ranges[tensor_name(graph, op.inputs[0])]
-        step = max((max(high, 0.0) - min(low, 0.0)) / 255, 1e-12)
         weight, bias = constant(graph, op.inputs[1]), constant(graph, op.inputs[2])
         assert weight is not None
         assert bias is not None
-        flat = weight.reshape(len(weight), -1).copy()
-        least = np.abs(bias) / (step * 2.0**30) * 127
-        for channel in np.flatnonzero(np.abs(flat).max(axis=1) < least):
-            flat[channel, np.abs(flat[channel]).argmax()] = least[channel]
-            lifted += 1
-        set_constant(graph, op.inputs[1], flat.reshape(weight.shape))
+        flat = weight.reshape(len(weight), -1)
+        new = lift_dead_channels(flat, bias, ranges[tensor_name(graph, op.inputs[0])])
+        lifted += int((new != flat).any(axis=1).sum())
+        set_constant(graph, op.inputs[1], new.reshape(weight.shape))
     return lifted
 
 

@@ -84,14 +84,18 @@ class DeployLeViT(nn.Module):
         self.residual = tuple(residual)
         self.image_size = image_size
 
-    def forward(self, x: Tensor) -> Tensor:
+    def tokens(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) -> (B, N, C): the last stage's."""
         x = self.stem(x)
         b, c, h, w = x.shape
         x = x.permute(0, 2, 3, 1).reshape(b, h * w, c)
         for block, add in zip(self.blocks, self.residual, strict=True):
             y = block(x)
             x = x + y if add else y
-        return self.head(x.mean(dim=1))
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.tokens(x).mean(dim=1))
 
 
 def fuse(model: LeViT) -> DeployLeViT:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,12 @@ from levit_mobile.errors import CheckError, RuntimeMissingError, UsageError
 from levit_mobile.evaluate import Parity, compare
 from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import normalise
-from levit_mobile.program import Program
+from levit_mobile.program import IoDtype, Layout, Program
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime
 
-__all__ = ["EXPORTERS", "Target", "bundle_name", "export_bundle", "reference_model", "write_golden"]
+__all__ = ["EXPORTERS", "Target", "bundle_name", "check_request", "export_bundle", "reference_model", "write_golden"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,58 @@ class Target:
         module: has ``export(program, folder) -> Path``.
         extra: what pip installs for it.
         packages: whose versions the manifest tells.
+        precisions: that it can do.
+        layouts: of the input; the first is the default.
+        io_dtypes: of input and output.
     """
 
     module: str
     extra: str
     packages: tuple[str, ...]
+    precisions: tuple[str, ...]
+    layouts: tuple[Layout, ...]
+    io_dtypes: tuple[IoDtype, ...]
 
 
 EXPORTERS: dict[str, Target] = {
     "tflite": Target(
-        "exporters.tflite", "tflite", ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
+        "exporters.tflite",
+        "tflite",
+        ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
+        precisions=("fp32", "fp16", "int8", "int8-dynamic"),
+        layouts=("nhwc", "nchw"),
+        io_dtypes=("float32", "int8", "uint8"),
+    ),
+    "executorch": Target(
+        "exporters.executorch",
+        "executorch",
+        ("executorch",),
+        precisions=("fp32", "fp16", "int8", "int8-dynamic"),
+        layouts=("nchw", "nhwc"),
+        io_dtypes=("float32",),
     ),
 }
 _PACKAGES = ("torch", "numpy", "pillow")
+
+
+def check_request(target: str, precision: str, io_dtype: str, layout: str | None) -> Layout:
+    """The layout of the input, once it is clear that the target can do all that is asked for.
+
+    Raises:
+        UsageError: it cannot; the message lists what it can.
+    """
+    if target not in EXPORTERS:
+        raise UsageError(f"unknown target {target!r}; type one of: {', '.join(EXPORTERS)}")
+    row = EXPORTERS[target]
+    asked = (
+        ("--precision", precision, row.precisions),
+        ("--io-dtype", io_dtype, row.io_dtypes),
+        ("--layout", layout or row.layouts[0], row.layouts),
+    )
+    for option, value, able in asked:
+        if value not in able:
+            raise UsageError(f"--target {target} cannot do {option} {value}; it can do: {', '.join(able)}")
+    return cast(Layout, layout or row.layouts[0])
 
 
 def bundle_name(checkpoint: Checkpoint, precision: str, target: str) -> str:
@@ -108,8 +147,7 @@ def export_bundle(
         ExportError: a converter failed, or the folder cannot be written.
         RuntimeMissingError: the target's packages are not installed.
     """
-    if target not in EXPORTERS:
-        raise UsageError(f"unknown target {target!r}; type one of: {', '.join(EXPORTERS)}")
+    check_request(target, program.precision.name, program.io_dtype, program.layout)
     with bundle_writer(folder, overwrite=overwrite) as scratch:
         with step(f"translating to {target}, {program.precision.name}"):
             artifact = _translate(program, target, scratch)

@@ -117,6 +117,17 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 @pytest.fixture(scope="session")
+def executorch_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The demo checkpoint in every precision, as ``levit_128s-PRECISION-executorch``, by one ``levit-export``."""
+    args = ["--target", "executorch", *(part for name in PRECISIONS for part in ("--precision", name))]
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        return run_script("levit-export", args, cwd=folder, environment={"PYTHONHASHSEED": "1"})
+
+    return _once(tmp_path_factory, "executorch_exported", make)
+
+
+@pytest.fixture(scope="session")
 def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[..., nn.Module]) -> Path:
     """A bundle in int8 with 1000 classes: random weights, ranges from eight drawn pictures that lie loose in a folder."""
     from levit_mobile.checkpoints import save_checkpoint

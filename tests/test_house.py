@@ -20,9 +20,22 @@ PACKAGES = ("calib", "exporters", "levit_mobile")
 # A new module gets a place here: as far down as what it imports allows.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("levit_mobile", "levit_mobile.errors", "levit_mobile.variants"),
-    ("levit_mobile.download", "levit_mobile.key_schemes", "levit_mobile.model", "levit_mobile.resize"),
+    (
+        "levit_mobile.download",
+        "levit_mobile.key_schemes",
+        "levit_mobile.model",
+        "levit_mobile.resize",
+        "levit_mobile.scales",
+    ),
     ("levit_mobile.preprocess", "levit_mobile.checkpoints", "levit_mobile.fuse", "levit_mobile.weights"),
-    ("calib", "levit_mobile.bundle", "levit_mobile.golden", "levit_mobile.program", "levit_mobile.quantize"),
+    (
+        "calib",
+        "levit_mobile.bundle",
+        "levit_mobile.golden",
+        "levit_mobile.program",
+        "levit_mobile.qdq",
+        "levit_mobile.quantize",
+    ),
     ("exporters", "levit_mobile.datasets", "levit_mobile.evaluate", "levit_mobile.runtimes"),
     ("levit_mobile.pipeline",),
     ("levit_mobile.cli", "levit_mobile.__main__"),

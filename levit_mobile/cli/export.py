@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TARGETS = ("tflite", "all")
+_TARGETS = ("tflite", "executorch")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--target",
     "targets",
-    type=click.Choice(_TARGETS),
+    type=click.Choice((*_TARGETS, "all")),
     multiple=True,
     required=True,
     help="What to make; may be repeated.",
@@ -72,7 +72,11 @@ _TARGETS = ("tflite", "all")
     show_default=True,
     help="uint8 and int8: the artifact takes raw pixels (int8: less 128) and normalises them itself.",
 )
-@click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True, help="Of the input.")
+@click.option(
+    "--layout",
+    type=click.Choice(["nhwc", "nchw"]),
+    help="Of the input.  [default: nhwc for tflite, nchw for executorch]",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"
 )
@@ -96,7 +100,7 @@ def command(
     seed: int,
     label_file: Path | None,
     io_dtype: str,
-    layout: str,
+    layout: str | None,
     out: Path | None,
     eval_data: Path | None,
     overwrite: bool,
@@ -108,11 +112,12 @@ def command(
 
     \b
     levit-export --target tflite --int8
+    levit-export --target executorch --int8
     levit-export --target tflite --precision fp16 --weights mine.pth --labels classes.txt
     levit-export --target tflite --int8 --weights imagenet --model levit_256 --calib-data photos/
     """
     chosen = list(dict.fromkeys([*precisions, *(["int8"] if int8 else [])])) or ["fp32"]
-    kinds = list(dict.fromkeys(t for name in targets for t in ((*_TARGETS[:-1],) if name == "all" else (name,))))
+    kinds = list(dict.fromkeys(t for name in targets for t in (_TARGETS if name == "all" else (name,))))
     if out is not None and len(chosen) * len(kinds) > 1:
         raise UsageError("--out names one bundle, but several are to be made; leave it out")
     output = Output(as_json)
@@ -120,10 +125,11 @@ def command(
     with steps.step("loading PyTorch"):
         from levit_mobile.bundle import check_vacant
         from levit_mobile.datasets import find_labelled
-        from levit_mobile.pipeline import bundle_name, export_bundle, write_golden
-        from levit_mobile.program import IoDtype, Layout, build_program, class_names, missing_ranges
+        from levit_mobile.pipeline import bundle_name, check_request, export_bundle, write_golden
+        from levit_mobile.program import IoDtype, build_program, class_names, missing_ranges
         from levit_mobile.weights import resolve_weights
 
+    plan = [(name, target, check_request(target, name, io_dtype, layout)) for name, target in product(chosen, kinds)]
     # What can go wrong is looked at before the long parts: the download, the calibration, the translation.
     needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
     if io_dtype != "float32":
@@ -139,19 +145,19 @@ def command(
     with steps.download("downloading weights") as advance:
         checkpoint = resolve_weights(weights, variant=variant, progress=advance)
     names = class_names(checkpoint, labels)
-    for precision, target in product(chosen, kinds):
+    for precision, target, _ in plan:
         check_vacant(out or Path(bundle_name(checkpoint, precision, target)), overwrite=overwrite)
     accuracy = None
     if eval_data is not None:
         accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
     ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
-    build = partial(build_program, labels=names, io_dtype=cast(IoDtype, io_dtype), layout=cast(Layout, layout))
-    programs = [build(checkpoint, precision, ranges=ranges) for precision in chosen]
+    build = partial(build_program, checkpoint, ranges=ranges, labels=names, io_dtype=cast(IoDtype, io_dtype))
+    programs = [(build(precision, layout=axes), target) for precision, target, axes in plan]
 
     with steps.step("asking PyTorch for the reference"):
         golden = write_golden(checkpoint)
     made = []
-    for program, target in product(programs, kinds):
+    for program, target in programs:
         bundle = export_bundle(
             program,
             target,

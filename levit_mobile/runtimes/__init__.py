@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Runtime", "open_runtime"]
 
 # target -> module with a function open_artifact(path, manifest, threads)
-RUNTIMES: dict[str, str] = {"tflite": "levit_mobile.runtimes.tflite"}
+RUNTIMES: dict[str, str] = {
+    "executorch": "levit_mobile.runtimes.executorch",
+    "tflite": "levit_mobile.runtimes.tflite",
+}
 
 
 def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:

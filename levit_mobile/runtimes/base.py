@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Anatomy", "Port", "Runtime"]
+__all__ = ["Anatomy", "Port", "Runtime", "quiet"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,19 @@ class Runtime(Protocol):
     def tools(self) -> dict[str, Any]:
         """{package: version} of what runs it."""
         ...
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep out of the way what runtimes say while they load: lines on standard error, below Python, and warnings."""
+    sys.stderr.flush()
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

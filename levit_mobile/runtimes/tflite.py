@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port
+from levit_mobile.runtimes.base import Anatomy, Port, quiet
 
 __all__ = ["TfliteRuntime", "open_artifact"]
 
@@ -45,7 +42,7 @@ class TfliteRuntime:
     def __init__(self, path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> None:
         self._path, self._spec, self._size = path, spec, size
         try:
-            with _quiet():
+            with quiet():
                 self._interpreter = _interpreter_class()(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -142,20 +139,6 @@ def _interpreter_class() -> Any:
                 "running a .tflite needs LiteRT; type: pip install 'levit-mobile[tflite-runtime]'"
             ) from error
     return Interpreter
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """LiteRT writes a line to standard error for every interpreter, below Python; keep it out of the way."""
-    sys.stderr.flush()
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
 
 
 def _port(details: dict[str, Any]) -> Port:

@@ -206,9 +206,21 @@ def test_a_folder_that_is_there(early: Callable[..., str], here: Path) -> None:
     assert early("--out", ".", "--overwrite").startswith("error: . is already there; it is no bundle")
 
 
+def test_what_a_target_cannot_do(levit: Levit, here: Path) -> None:
+    for io_dtype in ("uint8", "int8"):
+        answer = levit("export", "--target", "executorch", "--int8", "--io-dtype", io_dtype)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.splitlines()[-1] == (
+            f"error: --target executorch cannot do --io-dtype {io_dtype}; it can do: float32"
+        )
+    assert not list(here.iterdir())
+
+
 def test_one_name_for_several_bundles(early: Callable[..., str]) -> None:
     sentence = "error: --out names one bundle, but several are to be made; leave it out"
     assert early("--out", "mine", "--int8", "--precision", "fp32") == sentence
+    assert early("--out", "mine", "--target", "executorch") == sentence
+    assert early("--out", "mine", "--target", "all") == sentence
 
 
 def test_nothing_is_downloaded_for_a_request_that_cannot_be_met(

@@ -14,7 +14,7 @@ from torch import nn
 
 from calib.ranges import Ranges
 from exporters.tflite_graph import constant, name_tensors, operators, read_graph, write_graph
-from exporters.tflite_quantize import _OPERATORS, activation_ranges, lift_dead_channels, quantize
+from exporters.tflite_quantize import _OPERATORS, activation_ranges, lift_weights, quantize
 from levit_mobile.errors import ExportError
 from levit_mobile.program import IoDtype
 from levit_mobile.quantize import INT8_POLICY, PRECISIONS
@@ -124,7 +124,7 @@ def test_dead_channels_get_one_weight_that_carries_the_bias() -> None:
     model = network(dead=40.0)
     graph = as_graph(model)
     low, high = 0.0, 255.0
-    assert lift_dead_channels(graph, {"image": (low, high), "2.in": (-0.375, 40.0)}) == 1
+    assert lift_weights(graph, {"image": (low, high), "2.in": (-0.375, 40.0)}) == 1
     (_, first), *_ = operators(graph)
     weight = constant(graph, first.inputs[1])
     before = model[0].weight.numpy()  # type: ignore[operator]
@@ -136,7 +136,7 @@ def test_dead_channels_get_one_weight_that_carries_the_bias() -> None:
     stored = 40.0 / ((high - low) / 255 * largest / 127)  # the bias as int32
     assert 2**29 < stored <= 2**30 * 1.0001
     assert largest * max(abs(low), abs(high)) < 40.0 / 30_000
-    assert lift_dead_channels(graph, {"image": (low, high), "2.in": (-0.375, 40.0)}) == 0
+    assert lift_weights(graph, {"image": (low, high), "2.in": (-0.375, 40.0)}) == 0
 
 
 def test_a_channel_without_weights_keeps_its_bias_in_int8() -> None:
@@ -152,7 +152,7 @@ def test_layers_with_small_weights_that_are_alive_are_left_alone() -> None:
     model = network()
     graph = as_graph(model)
     before = write_graph(graph)
-    assert lift_dead_channels(graph, activation_ranges(graph, measured(model))) == 0
+    assert lift_weights(graph, activation_ranges(graph, measured(model))) == 0
     assert write_graph(graph) == before
 
 
@@ -238,8 +238,8 @@ def test_a_quantiser_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bias_without_lifting_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why there is ``lift_dead_channels``: without it the bias does not fit into an int32."""
-    monkeypatch.setattr("exporters.tflite_quantize.lift_dead_channels", lambda graph, ranges: 0)
+    """Why there is ``lift_weights``: without it the bias does not fit into an int32."""
+    monkeypatch.setattr("exporters.tflite_quantize.lift_weights", lambda graph, ranges: 0)
     model = network(dead=40.0)
     with pytest.raises(RuntimeWarning, match="invalid value encountered in cast"):
         quantize(as_graph(model), PRECISIONS["int8"], measured(model), "float32")

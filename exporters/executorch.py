@@ -1,0 +1,116 @@
+"""Program -> ``model.pte``: PyTorch exports the graph, ExecuTorch lowers it to XNNPACK."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from levit_mobile.errors import ExportError
+from levit_mobile.fuse import DeployLeViT
+from levit_mobile.program import Layout, Program
+from levit_mobile.qdq import quantize_dynamic, quantize_static
+
+__all__ = ["export"]
+
+FILE = "model.pte"
+
+
+def export(program: Program, folder: Path) -> Path:
+    """Write ``model.pte`` into ``folder``.
+
+    Method ``forward``: float32 (1, 3, S, S), normalised, or (1, S, S, 3) with layout nhwc -> float32 (1, classes). An app
+    needs no other file: ``labels`` gives the names of the classes, ``image_mean``, ``image_std``, ``image_resize``,
+    ``image_size`` and ``image_layout`` what a picture goes through, ``model_id`` the fingerprint of the weights.
+
+    Raises:
+        ExportError: ExecuTorch failed.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    size = program.image_size
+    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
+    entry = _Entry(_in_precision(program), program.layout, program.precision.name == "fp16").eval()
+    try:
+        with _quiet():
+            exported = torch.export.export(entry, (torch.zeros(shape),))
+            edge = to_edge_transform_and_lower(
+                exported, partitioner=[XnnpackPartitioner()], constant_methods=_told(program)
+            )
+            data = edge.to_executorch().buffer
+    except Exception as error:  # every pass raises its own
+        raise ExportError(f"ExecuTorch could not lower the model: {error}") from error
+    path = folder / FILE
+    path.write_bytes(data)
+    return path
+
+
+def _in_precision(program: Program) -> DeployLeViT:
+    if program.precision.name == "int8":
+        assert program.ranges is not None
+        return quantize_static(program.model, program.ranges)
+    if program.precision.name == "int8-dynamic":
+        return quantize_dynamic(program.model)
+    if program.precision.name == "fp16":
+        return _half(program.model)
+    return program.model
+
+
+def _half(model: DeployLeViT) -> DeployLeViT:
+    import copy
+
+    return copy.deepcopy(model).half()
+
+
+class _Entry(nn.Module):
+    """The deploy form behind the input that the artifact shall have, with the mean in a form that XNNPACK has."""
+
+    def __init__(self, model: DeployLeViT, layout: Layout, half: bool) -> None:
+        super().__init__()
+        self.model, self.layout, self.half_inside = model, layout, half
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self.layout == "nhwc":
+            image = image.permute(0, 3, 1, 2)
+        if self.half_inside:
+            image = image.half()
+        x = self.model.tokens(image)
+        b, n, c = x.shape
+        side = math.isqrt(n)
+        # XNNPACK averages pictures, (B, C, H, W) over H and W, and nothing else.
+        x = x.reshape(b, side, side, c).permute(0, 3, 1, 2).mean((2, 3), keepdim=True).flatten(1)
+        logits: Tensor = self.model.head(x)
+        return logits.float() if self.half_inside else logits
+
+
+def _told(program: Program) -> dict[str, Any]:
+    spec = program.preprocessing
+    return {
+        "image_layout": program.layout,
+        "image_mean": list(spec.mean),
+        "image_resize": spec.resize,
+        "image_size": spec.crop,
+        "image_std": list(spec.std),
+        "labels": list(program.labels),
+        "model_id": program.fingerprint,
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """ExecuTorch's passes log and warn about things that nobody here can change."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,143 @@
+"""The deploy form with its quantisation written out: quantise and dequantise around every int8 layer (QDQ).
+
+The same arithmetic as an int8 runtime's, in float: PyTorch runs it as it is, and ExecuTorch and ONNX read the pairs as
+int8 layers.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers torch.ops.quantized_decomposed)
+
+from calib.ranges import Ranges
+from levit_mobile.errors import CalibrationError
+from levit_mobile.fuse import DeployLeViT
+from levit_mobile.scales import affine, lift_dead_channels
+
+__all__ = ["DynamicLinear", "QdqConv2d", "QdqLinear", "quantize_dynamic", "quantize_static"]
+
+_Ends = tuple[float, float]
+_INT8 = (-128, 127, torch.int8)
+_WEIGHTS = (-127, 127, torch.int8)  # symmetric
+
+
+class _Int8Weight(nn.Module):
+    """int8 weights in ``weight``, a scale for each output channel in ``scale``; ``bias`` stays float."""
+
+    weight: Tensor
+    scale: Tensor
+    zero_point: Tensor
+
+    def _take(self, weight: Tensor) -> None:
+        del self.weight
+        scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
+        self.register_buffer("scale", scale)
+        self.register_buffer("zero_point", torch.zeros(len(scale), dtype=torch.int64))
+        quantized = torch.ops.quantized_decomposed.quantize_per_channel(weight, scale, self.zero_point, 0, *_WEIGHTS)
+        self.register_buffer("weight", quantized)
+
+    def _weight(self) -> Tensor:
+        return cast(
+            Tensor,
+            torch.ops.quantized_decomposed.dequantize_per_channel(
+                self.weight, self.scale, self.zero_point, 0, *_WEIGHTS
+            ),
+        )
+
+
+def _through_int8(x: Tensor, ends: _Ends) -> Tensor:
+    """Quantise and dequantise one tensor whose values lie between ``ends``."""
+    scale, zero_point = affine(*ends)
+    quantized = torch.ops.quantized_decomposed.quantize_per_tensor(x, scale, zero_point, *_INT8)
+    return cast(Tensor, torch.ops.quantized_decomposed.dequantize_per_tensor(quantized, scale, zero_point, *_INT8))
+
+
+class QdqLinear(_Int8Weight, nn.Linear):
+    """Linear with int8 input, weights and output, both with a static range each; shapes as ``nn.Linear``."""
+
+    def __init__(self, layer: nn.Linear, weight: Tensor, before: _Ends, after: _Ends) -> None:
+        nn.Linear.__init__(self, layer.in_features, layer.out_features, device="meta")
+        self.bias, self.before, self.after = layer.bias, before, after
+        self._take(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _through_int8(F.linear(_through_int8(x, self.before), self._weight(), self.bias), self.after)
+
+
+class QdqConv2d(_Int8Weight, nn.Conv2d):
+    """Convolution with int8 input, weights and output, both with a static range each; shapes as ``nn.Conv2d``."""
+
+    def __init__(self, layer: nn.Conv2d, weight: Tensor, before: _Ends, after: _Ends) -> None:
+        shape = (layer.in_channels, layer.out_channels, cast(Any, layer.kernel_size))
+        nn.Conv2d.__init__(
+            self, *shape, stride=cast(Any, layer.stride), padding=cast(Any, layer.padding), device="meta"
+        )
+        self.bias, self.before, self.after = layer.bias, before, after
+        self._take(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(_through_int8(x, self.before), self._weight(), self.bias, self.stride, self.padding)
+        return _through_int8(y, self.after)
+
+
+class DynamicLinear(_Int8Weight, nn.Linear):
+    """Linear with int8 weights, whose input is quantised by the range that it has at that moment."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        nn.Linear.__init__(self, layer.in_features, layer.out_features, device="meta")
+        self.bias = layer.bias
+        self._take(layer.weight.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        ops = torch.ops.quantized_decomposed
+        scale, zero_point = ops.choose_qparams.tensor(x, -128, 127, torch.finfo(torch.float32).eps, torch.int8)
+        quantized = ops.quantize_per_tensor.tensor(x, scale, zero_point, *_INT8)
+        x = ops.dequantize_per_tensor.tensor(quantized, scale, zero_point, *_INT8)
+        return F.linear(x, self._weight(), self.bias)
+
+
+def quantize_static(model: DeployLeViT, ranges: Ranges) -> DeployLeViT:
+    """A copy with every convolution and Linear in int8, as the policy ``INT8_POLICY`` has it.
+
+    Args:
+        model: float32; is not changed.
+        ranges: of the input and output of every layer.
+
+    Raises:
+        CalibrationError: a range is missing.
+    """
+
+    def ends(name: str) -> _Ends:
+        if name not in ranges.values:
+            raise CalibrationError(f"the activation ranges lack {name}; measure them anew with --calib-data DIR")
+        return ranges.values[name]
+
+    def replaced(name: str, layer: nn.Linear | nn.Conv2d) -> nn.Module:
+        before, after = ends(f"{name}.in"), ends(f"{name}.out")
+        flat = layer.weight.detach().flatten(1).numpy()
+        assert layer.bias is not None  # BatchNorm left one in every layer
+        weight = torch.from_numpy(lift_dead_channels(flat, layer.bias.detach().numpy(), before)).view_as(layer.weight)
+        if isinstance(layer, nn.Conv2d):
+            return QdqConv2d(layer, weight, before, after)
+        return QdqLinear(layer, weight, before, after)
+
+    return _swap(model, (nn.Linear, nn.Conv2d), replaced)
+
+
+def quantize_dynamic(model: DeployLeViT) -> DeployLeViT:
+    """A copy with every Linear in int8 by ``DynamicLinear``; convolutions stay float."""
+    return _swap(model, (nn.Linear,), lambda _, layer: DynamicLinear(layer))
+
+
+def _swap(model: DeployLeViT, kinds: tuple[type[nn.Module], ...], replaced: Any) -> DeployLeViT:
+    model = copy.deepcopy(model)
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, kinds):
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, replaced(name, layer))
+    return model.eval().requires_grad_(False)
