@@ -30,6 +30,14 @@ $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(PIP) install -c constraints.txt --no-deps timm torchvision
 	touch $@
 
+# Another reader of TFLite metadata, for the tests; tflite-support has no wheel for Python 3.12 and newer.
+.venv-readers/stamp: tests/readers/requirements.txt | $(BIN)/pip
+	rm -rf .venv-readers
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11))'; then \
+	  $(PYTHON) -m venv .venv-readers && .venv-readers/bin/pip --disable-pip-version-check --quiet install -r $<; \
+	else mkdir .venv-readers; fi
+	touch $@
+
 $(BUNDLE)/manifest.json: $(VENV)/demo.stamp $(SOURCES)
 	$(BIN)/levit-export --target tflite --int8 --overwrite --out $(BUNDLE)
 	touch $@
@@ -39,7 +47,7 @@ demo: $(BUNDLE)/manifest.json
 	@echo
 	@echo "The bundle is in $(CURDIR)/$(BUNDLE)"
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp .venv-readers/stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/dev.stamp
@@ -48,4 +56,4 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-readers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

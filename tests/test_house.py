@@ -158,7 +158,8 @@ def test_an_exporter_stays_with_its_target(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in modules() if name.startswith("levit_mobile.runtimes")])
 def test_a_runtime_needs_no_exporter(name: str) -> None:
     assert not {other for other in own_imports(name) if other.split(".")[0] == "exporters"}
-    assert not {other for other in imports(name) if other.split(".")[0] in ("torch", "safetensors")}
+    if name != "levit_mobile.runtimes.executorch":  # its package takes and gives torch's tensors
+        assert not {other for other in imports(name) if other.split(".")[0] in ("torch", "safetensors")}
 
 
 @pytest.mark.parametrize("name", modules())

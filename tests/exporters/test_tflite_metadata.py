@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -434,30 +433,3 @@ def test_metadata_that_is_missing_or_does_not_fit() -> None:
         read_metadata(data.replace(b"class 3\n", b"class X\n"))
     with pytest.raises(BundleError, match="not TensorFlow Lite metadata"):
         read_metadata(data.replace(b"M001", b"M002"))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed")
-def test_mediapipe_classifies_with_it(tmp_path: Path) -> None:
-    """In a process of its own: importing MediaPipe warns. It knows only one mean and std for all channels."""
-    data = attach_metadata(classifier(10), **arguments(UNICODE, mean=[127.5] * 3, std=[64.0] * 3))
-    (tmp_path / "model.tflite").write_bytes(data)
-    image = np.random.default_rng(2).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    np.save(tmp_path / "image.npy", image)
-    script = (
-        "import json, sys, numpy, mediapipe as mp\n"
-        "from mediapipe.tasks.python import BaseOptions, vision\n"
-        "options = vision.ImageClassifierOptions(BaseOptions(model_asset_path=sys.argv[1] + '/model.tflite'))\n"
-        "image = mp.Image(image_format=mp.ImageFormat.SRGB, data=numpy.load(sys.argv[1] + '/image.npy'))\n"
-        "with vision.ImageClassifier.create_from_options(options) as classifier:\n"
-        "    found = classifier.classify(image).classifications[0].categories\n"
-        "print(json.dumps([[c.index, c.category_name, c.score] for c in found]))\n"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
-    answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    interpreter = Interpreter(model_content=data)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(0, (image[None].astype(np.float32) - np.float32(127.5)) / np.float32(64))
-    interpreter.invoke()
-    scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
-    assert {index: name for index, name, _ in answer} == dict(enumerate(UNICODE))
-    assert {index: score for index, _, score in answer} == pytest.approx(dict(enumerate(scores)), rel=1e-5, abs=1e-6)
