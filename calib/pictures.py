@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,32 @@ class CalibrationSet:
 def find_pictures(folder: Path) -> dict[str, list[Path]]:
     """{class: its pictures, sorted}. The class is the first folder below ``folder``; flat folders give one class ``""``.
 
-    Hidden files and folders are left out: editors and file managers keep their own pictures there, or what looks like it.
+    Links are followed. Hidden files and folders are left out: editors and file managers keep their own pictures there, or
+    what looks like it.
     """
     groups: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in _pictures_below(folder, frozenset()):
         inside = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in inside)
-        if not hidden and path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
-            groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
+        groups.setdefault(inside[0] if len(inside) > 1 else "", []).append(path)
     return groups
+
+
+def _pictures_below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """In sorted order. ``above``: the folders on the way here; one that a link leads back to is not entered again."""
+    try:
+        status, paths = folder.stat(), sorted(folder.iterdir())
+    except OSError:  # not ours to read
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    for path in paths:
+        if path.name.startswith("."):
+            continue
+        if os.path.isdir(path):
+            yield from _pictures_below(path, above | {here})
+        elif path.suffix.lower() in PICTURE_SUFFIXES and os.path.isfile(path):
+            yield path
 
 
 def balanced_sample(groups: dict[str, list[Path]], count: int, seed: int) -> list[Path]:

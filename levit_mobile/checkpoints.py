@@ -36,6 +36,9 @@ _METADATA = "levit_mobile"  # one key in the safetensors header, so that its ord
 _INDICES = "attention_bias_idxs"
 _DERIVED = (_INDICES, "num_batches_tracked")  # computed, or of no use at inference: a file may lack them
 _MOST_TOKENS = 64  # a side, 1024 pixels: what a bias table can be for
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8)  # what the derived tensors may be instead
+_LONGEST_HEADER = 100_000_000  # bytes of a safetensors file; its own reader takes no more
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ def load_checkpoint(path: str | os.PathLike[str], *, variant: str | None = None)
         variant: what it should be; None takes what the tensors say.
 
     Raises:
-        CheckpointError: no such file, unreadable, code inside, unknown keys, a tensor missing, left over, misshapen or
-            not finite, or another variant than asked for.
+        CheckpointError: no such file, unreadable, code inside, unknown keys, a tensor missing, left over, misshapen, of
+            another kind than float numbers or not finite, another variant than asked for, or preprocessing beside it
+            that is not supported.
         UsageError: ``variant`` is not one of the five.
     """
     wanted = get_variant(variant) if variant is not None else None
@@ -113,7 +117,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, variant: str | None = None)
         distillation="head_dist.l.weight" in state,
         image_size=_image_size(state),
         labels=_labels(file, metadata, labels, state["head.l.weight"].size(0)),
-        preprocessing=_preprocessing(file, metadata),
+        preprocessing=_preprocessing(file, metadata, scheme),
         scheme="levit-mobile" if metadata else scheme,
         name=file.name,
         sha256=digest,
@@ -163,9 +167,9 @@ def _find_file(path: Path) -> tuple[Path, list[str] | None]:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file")
         return path, None
-    file = next((path / n for n in ("model.safetensors", "pytorch_model.bin") if (path / n).exists()), None)
+    file = next((path / n for n in ("model.safetensors", "pytorch_model.bin") if (path / n).is_file()), None)
     if file is None:
-        raise CheckpointError(f"{path}: this folder has neither model.safetensors nor pytorch_model.bin")
+        raise CheckpointError(f"{path}: this folder has neither a file model.safetensors nor a file pytorch_model.bin")
     try:
         names = json.loads((path / "config.json").read_text("utf-8")).get("id2label")
         return file, [str(names[str(i)]) for i in range(len(names))] if names else None
@@ -177,8 +181,17 @@ def _find_file(path: Path) -> tuple[Path, list[str] | None]:
         ) from error
 
 
+def _is_safetensors(file: Path) -> bool:
+    """By its first bytes, the header's length and a brace; by its name where they are neither that nor PyTorch's."""
+    with file.open("rb") as opened:
+        start = opened.read(9)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER:
+        return True
+    return file.suffix.lower() == ".safetensors" and not start.startswith((b"PK\x03\x04", b"\x80\x02"))
+
+
 def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if file.suffix == ".safetensors":
+    if _is_safetensors(file):
         try:
             with safe_open(file, framework="pt") as opened:
                 about = (opened.metadata() or {}).get(_METADATA)
@@ -187,8 +200,9 @@ def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{file}: not a whole safetensors file ({error})") from error
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a pickle's protocol
-            data = torch.load(file, map_location="cpu", weights_only=True)
+        # Opened here, because torch.load goes by a path's suffix. The warnings are of a pickle's protocol.
+        with file.open("rb") as opened, warnings.catch_warnings(action="ignore"):
+            data = torch.load(opened, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a broken file makes the parsers in torch.load trip over
         reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
         if isinstance(error, pickle.UnpicklingError):  # its text advises to load the file in a way that runs its code
@@ -238,6 +252,9 @@ def _fit(
     file: Path, scheme: str, tensors: dict[str, Tensor], wanted: Variant | None
 ) -> tuple[Variant, dict[str, Tensor]]:
     """The variant with the fewest differences, and the state under official names; any difference is an error."""
+    for key, value in tensors.items():
+        if problem := _unusable(value):
+            raise CheckpointError(f"{file}: {key} {problem}")
     best: tuple[int, Variant, dict[str, Tensor], list[str]] | None = None
     for variant in VARIANTS.values():
         names = rename_keys(scheme, tensors, variant)
@@ -255,14 +272,32 @@ def _fit(
         raise CheckpointError(
             f"{file}: these are the weights of {variant.name}, not of {wanted.name}; leave --model out"
         )
+    for key, value in state.items():
+        derived = key.endswith(_DERIVED)
+        if value.dtype not in _FLOATS and not (derived and value.dtype in _INTEGERS):
+            better = "int64" if derived else "float32, float16 or bfloat16"
+            raise CheckpointError(f"{file}: {key} holds {value.dtype}; save it as {better}")
     kept = {key: value.float() for key, value in state.items() if not key.endswith(_DERIVED)}
     for key, value in kept.items():
         if not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{file}: {key} holds NaN or infinity; the training that wrote it went wrong")
+        if key.endswith("running_var") and bool((value < 0).any()):
+            raise CheckpointError(f"{file}: {key} holds a variance below zero; the file is damaged")
     for key, value in state.items():
         if key.endswith(_INDICES) and not torch.equal(value.long(), _indices(value)):
             raise CheckpointError(f"{file}: {key} pairs queries, keys and biases in another way than LeViT does")
     return variant, kept
+
+
+def _unusable(value: Tensor) -> str | None:
+    """Why there are no numbers to read in a tensor, or None."""
+    if value.is_meta:
+        return "has a shape, but no numbers (it is on the meta device); save the model with its weights loaded"
+    if value.is_quantized:
+        return f"is quantised ({value.dtype}); save the float model, the export quantises it"
+    if value.is_nested or value.layout != torch.strided:
+        return f"is not a dense tensor (its layout is {'nested' if value.is_nested else value.layout}); save it dense"
+    return None
 
 
 def _indices(like: Tensor) -> Tensor:
@@ -280,7 +315,7 @@ def _as_linear(key: str, value: Tensor) -> Tensor:
 
 def _differences(state: Mapping[str, Tensor], variant: Variant) -> list[str]:
     head = next((state[key] for key in ("head.l.weight", "head.l.bias") if key in state and state[key].ndim), None)
-    classes = head.size(0) if head is not None else 1000
+    classes = max(1, head.size(0)) if head is not None else 1000  # a head without classes is misshapen
     second = any(key.startswith("head_dist.") for key in state)
     expected = _expected(variant.name, classes, second, _image_size(state))
     problems = [f"{key} is missing" for key in expected if key not in state and not key.endswith(_DERIVED)]
@@ -302,10 +337,21 @@ def _labels(file: Path, metadata: dict[str, Any], labels: list[str] | None, num_
     return tuple(str(name) for name in names)
 
 
-def _preprocessing(file: Path, metadata: dict[str, Any]) -> Preprocessing:
-    if "preprocessing" not in metadata:
+def _preprocessing(file: Path, metadata: dict[str, Any], scheme: str) -> Preprocessing:
+    if "preprocessing" in metadata:
+        try:
+            return Preprocessing.from_dict(metadata["preprocessing"])
+        except ValueError as error:
+            raise CheckpointError(f"{file}: {error}") from error
+    config = file.with_name("preprocessor_config.json")
+    if scheme != "huggingface" or not os.path.lexists(config):
         return IMAGENET
+    hint = "correct it, or move it away if pictures should go through ImageNet's preprocessing"
     try:
-        return Preprocessing.from_dict(metadata["preprocessing"])
-    except ValueError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+        data = json.loads(config.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{config}: cannot be read ({error}); {hint}") from error
+    try:
+        return Preprocessing.from_huggingface(data)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{config}: {error}; {hint}") from error

@@ -26,7 +26,8 @@ from levit_mobile.errors import DownloadError
 
 __all__ = ["Progress", "default_cache", "fetch"]
 
-Progress = Callable[[int, int | None], None]  # bytes so far, and bytes in all where the server tells
+# Bytes so far, bytes in all where the server tells, and what is waited for: "" while bytes come.
+Progress = Callable[[int, int | None, str], None]
 
 _CHUNK = 1 << 16
 _SLOWEST = 1024  # bytes a second; under it a fresh connection is worth a try
@@ -62,7 +63,8 @@ def fetch(
         url: http or https; the last part of its path names the file.
         folder: made if need be.
         digest_prefix: how the file's sha256 starts, 8 to 64 hex digits.
-        progress: is called with the bytes so far and the bytes in all (None: unknown).
+        progress: is called with the bytes so far, the bytes in all (None: unknown), and what is waited for ("" while
+            bytes come): from before the first connection on, and again before each further one.
         timeout: seconds without a byte, or at less than 1 KiB/s, after which a connection is given up.
         attempts: connections to try before giving up.
 
@@ -97,6 +99,10 @@ class _Transfer:
     prefix: str
     timeout: float
     report: Progress
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or self.url
 
     @property
     def part(self) -> Path:
@@ -134,7 +140,7 @@ class _AgainError(Exception):
     """This connection gave nothing more; another may."""
 
 
-def _say_nothing(done: int, total: int | None) -> None:
+def _say_nothing(done: int, total: int | None, waiting: str) -> None:
     pass
 
 
@@ -180,7 +186,7 @@ def _locked(transfer: _Transfer) -> Iterator[None]:
             size = transfer.come()
             if size != seen:
                 seen, since = size, time.monotonic()
-                transfer.report(size, None)
+                transfer.report(size, None, "waiting for another process that downloads it")
             elif time.monotonic() - since > _PATIENCE:
                 raise DownloadError(
                     f"another process is downloading {transfer.file}, and nothing came for {_PATIENCE:g} s; "
@@ -207,6 +213,8 @@ def _download(transfer: _Transfer, attempts: int) -> None:
         for attempt in range(attempts):
             if attempt:
                 time.sleep(min(_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE))
+            again = f", attempt {attempt + 1} of {attempts}" if attempt else ""
+            transfer.report(transfer.come(), None, f"connecting to {transfer.host}{again}")
             try:
                 conclusive = _stream(session, transfer)
             except _AgainError as error:
@@ -280,14 +288,14 @@ def _append(transfer: _Transfer, response: requests.Response, have: int, total: 
                 transfer.tag.write_text(_tag(response), "utf-8")
         done = mark = have
         since = time.monotonic()
-        transfer.report(done, total)
+        transfer.report(done, total, "")
         while data := _receive(transfer, response):
             with _disk(transfer.part):
                 rest = memoryview(data)
                 while rest:
                     rest = rest[file.write(rest) :]
             done += len(data)
-            transfer.report(done, total)
+            transfer.report(done, total, "")
             spent = time.monotonic() - since
             if spent >= transfer.timeout:
                 if done - mark < _SLOWEST * spent:

@@ -7,6 +7,7 @@ rounding of torchvision's ``Resize`` and ``CenterCrop``.
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import os
@@ -55,6 +56,23 @@ _TURNS = {  # EXIF's orientation -> what makes the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_HUGGINGFACE: dict[str, Any] = {  # what transformers' LevitImageProcessor does where its file says nothing
+    "size": 224,
+    "crop_size": 224,
+    "do_normalize": True,
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+}
+_HUGGINGFACE_ALWAYS: dict[str, Any] = {  # and what it may be told to do otherwise, but nothing here can
+    "do_resize": True,
+    "resample": 3,  # PIL's BICUBIC
+    "default_to_square": False,
+    "do_center_crop": True,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_pad": False,
+}
+_HUGGINGFACE_LARGEST = 3584  # pixels; resized to 256/224 of it, which is 4096
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,62 @@ class Preprocessing:
             raise ValueError(f"preprocessing makes no sense: {data}")
         return cls(resize, crop, mean, std)
 
+    @classmethod
+    def from_huggingface(cls, data: Any) -> Preprocessing:
+        """What transformers' ``LevitImageProcessor`` does with a ``preprocessor_config.json`` that holds ``data``.
+
+        Its ``size`` is not what the shorter side becomes: that is 256/224 of it, rounded down. Where the crop cannot lie
+        in the very middle, its crop may lie one pixel beside this one.
+
+        Raises:
+            ValueError: a value makes no sense or asks for what is not supported here; the message names its key.
+        """
+        if not isinstance(data, dict):
+            raise ValueError(f"it holds no object, but {_short(data)}")
+        told = {**_HUGGINGFACE_ALWAYS, **_HUGGINGFACE, **{k: v for k, v in data.items() if v is not None}}
+        for key in ("image_processor_type", "feature_extractor_type"):
+            if not str(told.get(key, "Levit")).startswith("Levit"):
+                raise ValueError(f"{key} is {_short(told[key])}; only LevitImageProcessor is supported")
+        for key, value in _HUGGINGFACE_ALWAYS.items():
+            if told[key] != value:
+                raise ValueError(f"{key} is {_short(told[key])}; only {json.dumps(value)} is supported")
+        size, crop = _side(told, "size", "shortest_edge"), _side(told, "crop_size", "height", "width")
+        resize = int(256 / 224 * size)
+        if crop > resize:
+            raise ValueError(f"crop_size is {crop}, but with a size of {size} pictures are resized to {resize} pixels")
+        if not told["do_normalize"]:
+            return cls(resize, crop, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        mean, std = _channels(told, "image_mean"), _channels(told, "image_std")
+        if min(std) <= 0:
+            raise ValueError(f"image_std is {_short(told['image_std'])}; it must be positive")
+        return cls(resize, crop, mean, std)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:80]
+
+
+def _side(told: dict[str, Any], key: str, *names: str) -> int:
+    """Pixels: a number, or the same one under each of ``names``."""
+    value = told[key]
+    named = (
+        {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else dict.fromkeys(names, value)
+    )
+    side = named.get(names[0])
+    if type(side) is not int or not 0 < side <= _HUGGINGFACE_LARGEST or named != dict.fromkeys(names, side):
+        form = json.dumps(dict.fromkeys(names, "N")).replace('"N"', "N")
+        raise ValueError(f"{key} is {_short(value)}; only {form} with N from 1 to {_HUGGINGFACE_LARGEST} is supported")
+    return side
+
+
+def _channels(told: dict[str, Any], key: str) -> tuple[float, float, float]:
+    """Three numbers, or one for all channels."""
+    value = told[key]
+    numbers = value if isinstance(value, list) else [value] * 3
+    if len(numbers) != 3 or not all(type(v) in (int, float) and abs(v) <= 1e6 for v in numbers):
+        raise ValueError(f"{key} is {_short(value)}; it must be three numbers, for red, green and blue")
+    return float(numbers[0]), float(numbers[1]), float(numbers[2])
+
 
 IMAGENET = Preprocessing()
 
@@ -113,8 +187,10 @@ IMAGENET = Preprocessing()
 def load_picture(path: str | os.PathLike[str]) -> Image.Image:
     """Open a file as an upright RGB picture.
 
-    EXIF rotation is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; an animation gives its
-    first frame. What Pillow only warns of (damaged EXIF, 100 megapixels) is no reason to stop, nor to trouble the user.
+    EXIF rotation is applied; transparency is laid on white; an animation gives its first frame. 16-bit grey is scaled to
+    8 bits. 32-bit grey does not tell its scale, so its values do: floats that all lie in [0, 1] are fractions of white, a
+    value above 255 means 16 bits, all else is taken as 8 bits. What Pillow only warns of (damaged EXIF, 100 megapixels)
+    is no reason to stop, nor to trouble the user.
 
     Raises:
         PictureError: the file is missing, is no picture, is cut short, or is too large to be meant (a decompression
@@ -149,9 +225,12 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "I;16", "I;16L", "I;16B", "F"):
         grey = np.nan_to_num(np.asarray(picture).astype(np.float64))
-        # 16 bits in a file that says so; the 32-bit modes do not, there what stays within 8 bits is taken as it is.
-        if picture.mode.startswith("I;16") or grey.max() > 255:
+        # Pillow scales a PGM of more than 8 bits to 16, and opens it in the same mode as 32 bits.
+        says_sixteen = picture.mode.startswith("I;16") or (picture.mode, picture.format) == ("I", "PPM")
+        if says_sixteen or grey.max() > 255:
             grey = grey / 257
+        elif picture.mode == "F" and grey.min() >= 0 and grey.max() <= 1:
+            grey = grey * 255
         return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         clear = picture.convert("RGBA")

@@ -1,4 +1,4 @@
-"""What all tests share: the folder of large reference files, and weights that are the same everywhere."""
+"""What all tests share: the folder of pictures, and weights that are the same everywhere."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def shared() -> Path:
     folder = Path(os.environ.get("LEVIT_MOBILE_SHARED") or REPOSITORY.parent / "shared")
     if not folder.is_dir():
         pytest.skip(
-            f"no folder {folder}: skipped is what compares with the official LeViT code's golden files or reads "
-            "Imagenette's pictures; set LEVIT_MOBILE_SHARED to where golden/ and images/ are"
+            f"no folder {folder}: skipped is what reads Imagenette's pictures; "
+            "set LEVIT_MOBILE_SHARED to where images/ is"
         )
     return folder
 
 
 @pytest.fixture(scope="session")
 def golden_fill() -> Callable[[nn.Module], nn.Module]:
-    """Fills a model under official names with the weights that ``shared/golden/official_logits.npz`` was made with."""
+    """Fills a model under official names with the weights that ``golden/official_logits.npz`` was made with."""
     return _golden_fill
 
 

@@ -24,13 +24,17 @@ _STUBS: list[torch.library.Library] = []  # a library's definitions live as long
 
 
 @lru_cache(maxsize=1)
-def import_torchvision() -> ModuleType:
-    """torchvision beside a CPU build of torch; its nms and qnms cannot be called. Skips where it is not installed."""
+def _define_stubs() -> None:
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _STUBS.append(library)
+
+
+def import_torchvision() -> ModuleType:
+    """torchvision beside a CPU build of torch; its nms and qnms cannot be called. Skips where it is not installed."""
+    _define_stubs()
     return pytest.importorskip("torchvision", reason="timm is the oracle here, and it imports torchvision")
 
 
@@ -45,6 +49,7 @@ def timm_levit(variant: Variant, *, conv: bool = False, num_classes: int = 1000)
 
 def huggingface_levit(variant: Variant, *, teacher: bool = True, labels: list[str] | None = None) -> Any:
     """transformers' model, with the teacher's head or without. Skips where transformers is not installed."""
+    _define_stubs()  # transformers imports torchvision where there is one
     transformers = pytest.importorskip("transformers", reason="transformers is the oracle here")
     config = transformers.LevitConfig(
         hidden_sizes=list(variant.channels),

@@ -76,6 +76,42 @@ def test_a_hidden_folder_may_be_named_itself(tmp_path: Path) -> None:
     assert find_pictures(tmp_path / ".cache") == {"": [tmp_path / ".cache/x.png"]}
 
 
+def test_linked_folders_and_pictures_are_followed(tmp_path: Path) -> None:
+    """A data set is often put together from links; two classes may even be links to one folder."""
+    store, data = nested(tmp_path / "store", {"cats": 2}), tmp_path / "data"
+    nested(data, {"dog": 1})
+    (data / "cat").symlink_to(store / "cats", target_is_directory=True)
+    (data / "kitten").symlink_to(store / "cats", target_is_directory=True)
+    (data / "dog" / "zz.png").symlink_to(store / "cats" / "00.png")
+    (data / "dog" / "gone.png").symlink_to(store / "nothing.png")
+    (data / ".hidden").symlink_to(store / "cats", target_is_directory=True)
+    assert find_pictures(data) == {
+        "cat": [data / "cat/00.png", data / "cat/01.png"],
+        "dog": [data / "dog/00.png", data / "dog/zz.png"],
+        "kitten": [data / "kitten/00.png", data / "kitten/01.png"],
+    }
+    assert list(find_pictures(data)) == ["cat", "dog", "kitten"]
+    (tmp_path / "link").symlink_to(data, target_is_directory=True)
+    assert len(load_calibration_set(tmp_path / "link", SPEC).pixels) == 6
+
+
+def test_links_in_a_loop_end(tmp_path: Path) -> None:
+    nested(tmp_path, {"cat": 1, "dog": 1})
+    (tmp_path / "cat" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "cat" / "self").symlink_to(tmp_path / "cat", target_is_directory=True)
+    (tmp_path / "dog" / "nowhere").symlink_to(tmp_path / "dog" / "nowhere")
+    assert find_pictures(tmp_path) == {"cat": [tmp_path / "cat/00.png"], "dog": [tmp_path / "dog/00.png"]}
+
+
+def test_the_order_is_that_of_the_paths(tmp_path: Path) -> None:
+    """Not that of the disk; the seed chooses by place in it."""
+    nested(tmp_path, {"a/z": 1, "a/b/c": 1, "a": 2, "a/01.png.d": 1, "B": 1})
+    groups = find_pictures(tmp_path)
+    assert list(groups) == ["B", "a"]
+    names = [path.relative_to(tmp_path / "a").as_posix() for path in groups["a"]]
+    assert names == ["00.png", "01.png", "01.png.d/00.png", "b/c/00.png", "z/00.png"]
+
+
 # Choosing
 
 

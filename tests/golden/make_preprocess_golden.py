@@ -1,6 +1,6 @@
 """Writes ``preprocess.npz``: what torchvision's own evaluation transform makes of ``tests/pictures.py``'s pictures.
 
-Ran once, with torchvision 0.29.2, torch 2.13.0 and Pillow 13.0.0; again: ``python tests/golden/make_preprocess_golden.py``.
+Ran once, with torchvision 0.28.0, torch 2.13.0 and Pillow 13.0.0; again: ``python tests/golden/make_preprocess_golden.py``.
 For each picture: every eighth row and column, float32, and the sha256 of the whole array (3, 224, 224).
 """
 

@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import random
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from oracles import huggingface_levit, timm_levit
+from oracles import huggingface_levit, import_torchvision, timm_levit
+from pictures import draw
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -24,12 +26,13 @@ from torch import Tensor, nn
 from levit_mobile.checkpoints import Checkpoint, imagenet_labels, load_checkpoint, save_checkpoint
 from levit_mobile.errors import CheckpointError, UsageError
 from levit_mobile.model import LeViT
-from levit_mobile.preprocess import IMAGENET, Preprocessing
+from levit_mobile.preprocess import IMAGENET, Preprocessing, preprocess
 from levit_mobile.variants import VARIANTS
 
 Fill = Callable[..., nn.Module]
 State = dict[str, Tensor]
 SMALL = VARIANTS["levit_128s"]
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def pictures(size: int = 224) -> Tensor:
@@ -108,13 +111,13 @@ def test_the_same_logits_as_the_code_that_wrote_the_file(
 
 
 @pytest.mark.parametrize("name", ["levit_128s", "levit_192"])
-def test_official_file_gives_the_official_logits(name: str, file: Path, shared: Path, golden_fill: Fill) -> None:
+def test_official_file_gives_the_official_logits(name: str, file: Path, golden_fill: Fill) -> None:
     official = name.replace("levit", "LeViT").replace("s", "S")
     torch.save({"model": golden_fill(LeViT(VARIANTS[name])).state_dict()}, file)
     checkpoint = load_checkpoint(file)
     assert checkpoint.scheme == "official"
     x = np.random.default_rng(0).standard_normal((2, 3, 224, 224)).astype(np.float32)
-    golden = np.load(shared / "golden/official_logits.npz")[official]
+    golden = np.load(GOLDEN / "official_logits.npz")[official]
     assert np.abs(logits_of(checkpoint.model(), torch.from_numpy(x)).numpy() - golden).max() < 1e-5
 
 
@@ -394,6 +397,102 @@ def test_nan_and_infinity_are_named(key: str, value: float, state: State, file: 
     assert refused(file) == f"{key} holds NaN or infinity; the training that wrote it went wrong"
 
 
+def quantised(value: Tensor) -> Tensor:
+    with warnings.catch_warnings(action="ignore"):  # PyTorch's own quantised tensors are on their way out
+        return torch.quantize_per_tensor(value.contiguous(), 0.1, 0, torch.qint8)
+
+
+KINDS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "meta": (lambda v: v.to("meta"), "has a shape, but no numbers (it is on the meta device); save the model with"),
+    "quantised": (quantised, "is quantised (torch.qint8); save the float model, the export quantises it"),
+    "COO": (lambda v: v.to_sparse(), "is not a dense tensor (its layout is torch.sparse_coo); save it dense"),
+    "CSR": (lambda v: v.to_sparse_csr(), "is not a dense tensor (its layout is torch.sparse_csr); save it dense"),
+    "int8": (lambda v: v.to(torch.int8), "holds torch.int8; save it as float32, float16 or bfloat16"),
+    "int64": (lambda v: v.long(), "holds torch.int64; save it as float32, float16 or bfloat16"),
+    "bool": (lambda v: v > 0, "holds torch.bool; save it as float32, float16 or bfloat16"),
+    "complex": (lambda v: v.to(torch.complex64), "holds torch.complex64; save it as float32, float16 or bfloat16"),
+    "float8": (
+        lambda v: v.to(torch.float8_e4m3fn),
+        "holds torch.float8_e4m3fn; save it as float32, float16 or bfloat16",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tensor_of_another_kind_is_named(kind: str, state: State, file: Path) -> None:
+    change, message = KINDS[kind]
+    for key in ("blocks.6.m.qkv.c.weight", "head.l.weight"):
+        torch.save({"model": {**state, key: change(state[key])}}, file)
+        assert refused(file).startswith(f"{key} {message}")
+
+
+def test_a_nested_tensor_is_named(state: State, file: Path) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        state["head.l.weight"] = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    torch.save(state, file)
+    assert refused(file) == "head.l.weight is not a dense tensor (its layout is nested); save it dense"
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bool])
+def test_an_index_of_another_kind_is_named(dtype: torch.dtype, state: State, file: Path) -> None:
+    key = "blocks.0.m.attention_bias_idxs"
+    state[key] = state[key].to(dtype)
+    torch.save(state, file)
+    assert refused(file) == f"{key} holds {dtype}; save it as int64"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "message"),
+    [
+        ("I32", 32, "head.bn.bias holds torch.int32; save it as float32, float16 or bfloat16"),
+        ("C64", 64, "head.bn.bias holds torch.complex64; save it as float32, float16 or bfloat16"),
+        ("F8_E5M2", 8, "head.bn.bias holds torch.float8_e5m2; save it as float32, float16 or bfloat16"),
+        ("F4", 4, "does not fit levit_128s, the nearest variant: head.bn.bias has the shape (192,), expected (384,)"),
+    ],
+)
+def test_a_safetensors_of_another_kind_is_named(
+    dtype: str, bits: int, message: str, state: State, tmp_path: Path
+) -> None:
+    """float4 has two numbers in a byte, and PyTorch counts bytes."""
+    path = tmp_path / "model.safetensors"
+    header: dict[str, Any] = {}
+    end = 0
+    for key, value in state.items():
+        kind, size = (dtype, bits) if key == "head.bn.bias" else ("F16", 16)
+        if value.is_floating_point():
+            start, end = end, end + value.numel() * size // 8
+            header[key] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    assert refused(path).startswith(message)
+
+
+@pytest.mark.parametrize("key", ["patch_embed.0.bn.running_var", "head.bn.running_var"])
+def test_a_variance_below_zero_is_named(key: str, state: State, file: Path) -> None:
+    state[key] = state[key].clone()
+    torch.save(state, file)
+    load_checkpoint(file)
+    state[key].view(-1)[3] = 0.0
+    torch.save(state, file)
+    load_checkpoint(file)
+    state[key].view(-1)[3] = -1e-3
+    torch.save(state, file)
+    assert refused(file) == f"{key} holds a variance below zero; the file is damaged"
+
+
+def test_heads_without_classes(state: State, file: Path) -> None:
+    for head in ("head", "head_dist"):
+        state[f"{head}.l.weight"], state[f"{head}.l.bias"] = torch.zeros(0, 384), torch.zeros(0)
+    torch.save(state, file)
+    assert refused(file) == (
+        "does not fit levit_128s, the nearest variant: "
+        "head.l.weight has the shape (0, 384), expected (1, 384); head.l.bias has the shape (0,), expected (1,); "
+        "head_dist.l.weight has the shape (0, 384), expected (1, 384); "
+        "head_dist.l.bias has the shape (0,), expected (1,)"
+    )
+
+
 @pytest.mark.parametrize("key", ["blocks.0.m.attention_bias_idxs", "blocks.4.attention_bias_idxs"])
 def test_other_pairs_of_queries_and_keys(key: str, state: State, file: Path) -> None:
     state[key] = state[key].roll(1, dims=1)
@@ -522,6 +621,23 @@ def test_cut_short(suffix: str, kept: float, state: State, tmp_path: Path) -> No
     assert refused(path).startswith(wanted)
 
 
+@pytest.mark.parametrize("name", ["WEIGHTS.SAFETENSORS", "model.Safetensors", "pytorch_model.bin", "a.pth", "weights"])
+def test_safetensors_under_any_name(name: str, state: State, tmp_path: Path) -> None:
+    path = tmp_path / name
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
+    assert load_checkpoint(path).variant is SMALL
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert refused(path).startswith("not a whole safetensors file (")
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_pytorch_file_under_the_other_name(legacy: bool, state: State, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    torch.save(state, path, _use_new_zipfile_serialization=not legacy)
+    assert load_checkpoint(path).variant is SMALL
+
+
 @pytest.mark.parametrize("contents", [b"", b"hello\n", b"\n", b'{"a": 1}', b"<html>404</html>", b"PK", b"\x00" * 64])
 @pytest.mark.parametrize("suffix", [".pth", ".bin", ".safetensors", ""])
 def test_files_of_another_kind(suffix: str, contents: bytes, tmp_path: Path) -> None:
@@ -571,7 +687,16 @@ def folder(state: State, tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
-    assert refused(tmp_path) == "this folder has neither model.safetensors nor pytorch_model.bin"
+    wanted = "this folder has neither a file model.safetensors nor a file pytorch_model.bin"
+    assert refused(tmp_path) == wanted
+    (tmp_path / "model.safetensors").mkdir()
+    assert refused(tmp_path) == wanted
+
+
+def test_a_folder_in_place_of_the_weights_is_passed_over(state: State, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").mkdir()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    assert load_checkpoint(tmp_path).name == "pytorch_model.bin"
 
 
 def test_a_folder_without_config(folder: Path) -> None:
@@ -622,3 +747,159 @@ def test_labels_that_do_not_fit_the_heads(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"id2label": {str(i): f"c{i}" for i in range(4)}}))
     with pytest.raises(CheckpointError, match=r"model\.safetensors: names 4 classes, but its heads have 3"):
         load_checkpoint(folder)
+
+
+# Preprocessing as transformers saves it
+
+
+@pytest.fixture(scope="module")
+def theirs(random_fill: Fill) -> Any:
+    return random_fill(huggingface_levit(SMALL, labels=["a", "b", "c"]))
+
+
+@pytest.fixture
+def pretrained(theirs: Any, tmp_path: Path) -> Path:
+    """A folder with weights and ``config.json``."""
+    theirs.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def processor(**options: Any) -> Any:
+    import_torchvision()
+    transformers = pytest.importorskip("transformers", reason="transformers is the oracle here")
+    return transformers.LevitImageProcessor(**options)
+
+
+HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+PROCESSORS: dict[str, tuple[dict[str, Any], Preprocessing]] = {
+    "as it is": ({}, IMAGENET),
+    "mean and std": (HALF, Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))),
+    "one number": ({"image_mean": 0.5, "image_std": 0.25}, Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)),
+    "not normalised": ({"do_normalize": False}, Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))),
+    "size": ({"size": 252, **HALF}, Preprocessing(288, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))),
+    "rounded size": ({"size": {"shortest_edge": 225}}, Preprocessing(257, 224)),
+    "crop": ({"size": 160, "crop_size": {"height": 160, "width": 160}}, Preprocessing(182, 160)),
+}
+
+
+@pytest.mark.parametrize("which", PROCESSORS)
+def test_a_processor_as_transformers_saves_it(which: str, pretrained: Path) -> None:
+    options, expected = PROCESSORS[which]
+    judge = processor(**options)
+    judge.save_pretrained(pretrained)
+    for path in (pretrained, pretrained / "model.safetensors"):
+        assert load_checkpoint(path).preprocessing == expected
+    picture = draw("300x200")
+    array = judge(picture, return_tensors="np")["pixel_values"][0]
+    levels = np.abs(preprocess(picture, expected) - array) * 255 * np.array(expected.std)[:, None, None]
+    if which != "rounded size":  # its crop lies half a pixel from the middle: rounded here, truncated there
+        assert levels.max() < 3  # transformers resizes with torchvision's code for tensors, and not Pillow's
+
+
+@pytest.mark.parametrize("size", [96, 128, 192, 224, 225, 256, 288, 384, 3584])
+def test_the_shorter_side_is_what_transformers_makes_of_it(size: int) -> None:
+    from PIL import Image
+
+    judge = processor(size=size, do_center_crop=False)
+    array = judge(Image.new("RGB", (8, 8)), return_tensors="np")["pixel_values"][0]
+    told = {"size": {"shortest_edge": size}, "crop_size": {"height": 32, "width": 32}}
+    assert Preprocessing.from_huggingface(told).resize == array.shape[1] == array.shape[2]
+
+
+def test_a_processor_of_an_earlier_transformers(pretrained: Path) -> None:
+    """As it lies beside the published weights."""
+    about = {
+        "crop_size": 224,
+        "do_center_crop": True,
+        "do_normalize": True,
+        "do_resize": True,
+        "feature_extractor_type": "LevitFeatureExtractor",
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+        "resample": 3,
+        "size": 224,
+    }
+    (pretrained / "preprocessor_config.json").write_text(json.dumps(about))
+    assert load_checkpoint(pretrained).preprocessing == IMAGENET
+
+
+def test_what_a_processor_does_not_tell_is_transformers_own(pretrained: Path) -> None:
+    for text in ("{}", '{"size": null, "image_mean": null, "image_processor_type": null}'):
+        (pretrained / "preprocessor_config.json").write_text(text)
+        assert load_checkpoint(pretrained).preprocessing == IMAGENET
+    (pretrained / "preprocessor_config.json").write_text('{"size": 252}')
+    assert load_checkpoint(pretrained).preprocessing == Preprocessing(288, 224)
+
+
+def test_a_processor_beside_other_weights_is_not_theirs(state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    (tmp_path / "preprocessor_config.json").write_text('{"do_resize": false}')
+    assert load_checkpoint(tmp_path).preprocessing == IMAGENET
+
+
+SIZE_FORM = 'only {"shortest_edge": N} with N from 1 to 3584 is supported'
+CROP_FORM = 'only {"height": N, "width": N} with N from 1 to 3584 is supported'
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"do_resize": False}, "do_resize is false; only true is supported"),
+        ({"do_center_crop": False}, "do_center_crop is false; only true is supported"),
+        ({"do_rescale": False}, "do_rescale is false; only true is supported"),
+        ({"rescale_factor": 1 / 127.5}, f"rescale_factor is {1 / 127.5}; only {1 / 255} is supported"),
+        ({"resample": 2}, "resample is 2; only 3 is supported"),
+        ({"do_pad": True}, "do_pad is true; only false is supported"),
+        ({"default_to_square": True}, "default_to_square is true; only false is supported"),
+        ({"size": {"height": 256, "width": 256}}, f'size is {{"height": 256, "width": 256}}; {SIZE_FORM}'),
+        (
+            {"size": {"shortest_edge": 224, "longest_edge": 300}},
+            f'size is {{"shortest_edge": 224, "longest_edge": 300}}; {SIZE_FORM}',
+        ),
+        ({"size": [224, 224]}, f"size is [224, 224]; {SIZE_FORM}"),
+        ({"size": 224.5}, f"size is 224.5; {SIZE_FORM}"),
+        ({"size": 0}, f"size is 0; {SIZE_FORM}"),
+        ({"size": True}, f"size is true; {SIZE_FORM}"),
+        ({"size": {}}, f"size is {{}}; {SIZE_FORM}"),
+        ({"size": 10**500}, f"size is 1{'0' * 79}; {SIZE_FORM}"),
+        ({"crop_size": {"height": 224, "width": 192}}, f'crop_size is {{"height": 224, "width": 192}}; {CROP_FORM}'),
+        ({"crop_size": {"shortest_edge": 224}}, f'crop_size is {{"shortest_edge": 224}}; {CROP_FORM}'),
+        ({"crop_size": 257}, "crop_size is 257, but with a size of 224 pictures are resized to 256 pixels"),
+        ({"image_mean": [0.5, 0.5]}, "image_mean is [0.5, 0.5]; it must be three numbers, for red, green and blue"),
+        ({"image_mean": "0.5"}, 'image_mean is "0.5"; it must be three numbers, for red, green and blue'),
+        ({"image_std": [1, 1, True]}, "image_std is [1, 1, true]; it must be three numbers, for red, green and blue"),
+        ({"image_std": [1, 1, 0]}, "image_std is [1, 1, 0]; it must be positive"),
+        ({"image_std": float("nan")}, "image_std is NaN; it must be three numbers, for red, green and blue"),
+        ({"image_mean": 10**500}, f"image_mean is 1{'0' * 79}; it must be three numbers, for red, green and blue"),
+        (
+            {"image_processor_type": "ViTImageProcessor"},
+            'image_processor_type is "ViTImageProcessor"; only LevitImageProcessor is supported',
+        ),
+        (
+            {"feature_extractor_type": "DeiTFeatureExtractor"},
+            'feature_extractor_type is "DeiTFeatureExtractor"; only LevitImageProcessor is supported',
+        ),
+    ],
+)
+def test_a_processor_that_is_not_supported(change: dict[str, Any], message: str, pretrained: Path) -> None:
+    config = pretrained / "preprocessor_config.json"
+    config.write_text(json.dumps({"size": {"shortest_edge": 224}, "resample": 3, **change}))
+    with pytest.raises(CheckpointError) as raised:
+        load_checkpoint(pretrained)
+    hint = "correct it, or move it away if pictures should go through ImageNet's preprocessing"
+    assert str(raised.value) == f"{config}: {message}; {hint}"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[]", b"3", b"[" * 100_000])
+def test_a_broken_processor(text: bytes, pretrained: Path) -> None:
+    config = pretrained / "preprocessor_config.json"
+    config.write_bytes(text)
+    with pytest.raises(CheckpointError) as raised:
+        load_checkpoint(pretrained)
+    assert str(raised.value).startswith((f"{config}: cannot be read (", f"{config}: it holds no object, but "))
+
+
+def test_a_processor_that_is_a_folder(pretrained: Path) -> None:
+    (pretrained / "preprocessor_config.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: cannot be read \(.*Is a directory"):
+        load_checkpoint(pretrained)

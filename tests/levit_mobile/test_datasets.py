@@ -51,6 +51,13 @@ def test_by_name_without_case_spaces_and_underscores(name: str, tmp_path: Path) 
     assert matched(folders(tmp_path, name), labels) == {name: 1}
 
 
+def test_a_class_may_be_a_link(tmp_path: Path) -> None:
+    folders(tmp_path / "data", "ant")
+    folders(tmp_path, "elsewhere", count=2)
+    (tmp_path / "data" / "bee").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert find_labelled(tmp_path / "data", ["bee", "ant"]).labels == [1, 0, 0]
+
+
 def test_some_classes_may_be_missing(tmp_path: Path) -> None:
     assert matched(folders(tmp_path, "cat", "bee"), ["ant", "bee", "cat"]) == {"bee": 1, "cat": 2}
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from levit_mobile import download
-from levit_mobile.download import default_cache, fetch
+from levit_mobile.download import Progress, default_cache, fetch
 from levit_mobile.errors import DownloadError
 
 BODY = bytes(range(256)) * 1024  # 262,144 bytes: a few reads
@@ -234,6 +234,16 @@ def get(server: Server, folder: Path, *, body: bytes = BODY, **options: object) 
     return fetch(server.url, folder, digest_prefix=sha256(body)[:8], **options)  # type: ignore[arg-type]
 
 
+def bytes_into(calls: list[tuple[int, int | None]]) -> Progress:
+    """Keeps what is told while bytes come, and not what is told while there is none."""
+
+    def progress(done: int, total: int | None, waiting: str) -> None:
+        if not waiting:
+            calls.append((done, total))
+
+    return progress
+
+
 def leave_part(folder: Path, data: bytes, tag: str | None = '"one"') -> None:
     (folder / "weights.pth.part").write_bytes(data)
     if tag is not None:
@@ -250,7 +260,7 @@ DONE = ["weights.pth", "weights.pth.lock"]
 def test_whole_file(server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     calls: list[tuple[int, int | None]] = []
     folder = tmp_path / "made" / "on the way"
-    file = get(server, folder, progress=lambda done, total: calls.append((done, total)))
+    file = get(server, folder, progress=bytes_into(calls))
     assert file == folder / "weights.pth"
     assert file.read_bytes() == BODY
     assert names(folder) == DONE
@@ -286,7 +296,7 @@ def test_a_file_that_does_not_verify_does_not_stay(server: Server, tmp_path: Pat
 def test_resumes_a_part(server: Server, tmp_path: Path) -> None:
     leave_part(tmp_path, BODY[:1000])
     calls: list[tuple[int, int | None]] = []
-    assert get(server, tmp_path, progress=lambda *call: calls.append(call)).read_bytes() == BODY
+    assert get(server, tmp_path, progress=bytes_into(calls)).read_bytes() == BODY
     assert server.seen[0]["Range"] == "bytes=1000-"
     assert server.seen[0]["If-Range"] == '"one"'
     assert calls[0] == (1000, SIZE)
@@ -306,6 +316,28 @@ def test_every_retry_resumes(server: Server, tmp_path: Path) -> None:
     assert get(server, tmp_path).read_bytes() == BODY
     assert [seen.get("Range") for seen in server.seen] == [None, "bytes=1000-", "bytes=1000-", *["bytes=1500-"] * 2]
     assert [seen.get("If-Range") for seen in server.seen] == [None, *['"one"'] * 4]
+
+
+def test_every_connection_is_told_before_it_is_made(server: Server, tmp_path: Path) -> None:
+    """With the bytes that are there already: a firewall that drops packets is silent for ten seconds an attempt."""
+    calls: list[tuple[int, int | None, str, int]] = []
+    server.script = [truncated(1000), status(503)]
+    get(server, tmp_path, progress=lambda *call: calls.append((*call, len(server.seen))))
+    assert [call for call in calls if call[2]] == [
+        (0, None, "connecting to 127.0.0.1", 0),
+        (1000, None, "connecting to 127.0.0.1, attempt 2 of 5", 1),
+        (1000, None, "connecting to 127.0.0.1, attempt 3 of 5", 2),
+    ]
+    assert calls[0][2] != ""
+    assert calls[-1] == (SIZE, SIZE, "", 3)
+
+
+def test_connecting_in_vain_is_told(tmp_path: Path, closed_port: int) -> None:
+    told: list[str] = []
+    url = f"http://me:secret@127.0.0.1:{closed_port}/weights.pth"
+    with pytest.raises(DownloadError):
+        fetch(url, tmp_path, digest_prefix="00000000", attempts=2, progress=lambda *call: told.append(call[2]))
+    assert told == ["connecting to 127.0.0.1", "connecting to 127.0.0.1, attempt 2 of 2"]
 
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504])
@@ -354,7 +386,7 @@ def test_a_refusal_is_final(server: Server, tmp_path: Path) -> None:
 def test_a_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> None:
     server.script = [truncated(1000), ignoring_range]
     calls: list[tuple[int, int | None]] = []
-    assert get(server, tmp_path, progress=lambda *call: calls.append(call)).read_bytes() == BODY
+    assert get(server, tmp_path, progress=bytes_into(calls)).read_bytes() == BODY
     assert server.seen[1]["Range"] == "bytes=1000-"
     assert calls.count((0, SIZE)) == 2
 
@@ -388,7 +420,7 @@ def test_206_with_another_range_starts_over(server: Server, tmp_path: Path, cont
     leave_part(tmp_path, BODY[:1000])
     server.script = [ranged(content_range)]
     calls: list[tuple[int, int | None]] = []
-    assert get(server, tmp_path, progress=lambda *call: calls.append(call)).read_bytes() == BODY
+    assert get(server, tmp_path, progress=bytes_into(calls)).read_bytes() == BODY
     assert [seen.get("Range") for seen in server.seen] == ["bytes=1000-", None]
     assert calls[0] == (0, SIZE)  # the wrong bytes were not even read
 
@@ -412,7 +444,7 @@ def test_a_changed_file_is_not_spliced(server: Server, tmp_path: Path, second: C
 
     server.script = [truncated(1000), replaced]
     calls: list[tuple[int, int | None]] = []
-    file = get(server, tmp_path, body=OTHER, progress=lambda *call: calls.append(call))
+    file = get(server, tmp_path, body=OTHER, progress=bytes_into(calls))
     assert file.read_bytes() == OTHER
     assert calls[:3] == [(0, SIZE), (1000, SIZE), (0, SIZE)]  # no byte of the new file went behind the old ones
     ranges = [seen.get("Range") for seen in server.seen]
@@ -514,7 +546,7 @@ def test_the_digest_is_compared_whole(server: Server, tmp_path: Path) -> None:
 def test_a_file_of_unknown_length(server: Server, tmp_path: Path, reply: Callable[[Handler], None]) -> None:
     server.script = [reply]
     calls: list[tuple[int, int | None]] = []
-    assert get(server, tmp_path, progress=lambda *call: calls.append(call)).read_bytes() == BODY
+    assert get(server, tmp_path, progress=bytes_into(calls)).read_bytes() == BODY
     assert calls[-1] == (SIZE, None)
     assert len(server.seen) == 1
 
@@ -634,11 +666,17 @@ def test_a_full_disk(server: Server, tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_callback_is_its_own(server: Server, tmp_path: Path) -> None:
-    def fail(done: int, total: int | None) -> None:
-        raise BrokenPipeError("the terminal went away")
+    def fail(done: int, total: int | None, waiting: str) -> None:
+        if not waiting or not done:
+            raise BrokenPipeError("the terminal went away")
 
     with pytest.raises(BrokenPipeError):
         get(server, tmp_path, progress=fail)
+    assert server.seen == []  # it was told before the first connection
+    leave_part(tmp_path, BODY[:1000])
+    with pytest.raises(BrokenPipeError):
+        get(server, tmp_path, progress=fail)
+    assert len(server.seen) == 1
 
 
 PROCESS = """
@@ -702,13 +740,13 @@ def test_a_killed_process_leaves_its_part_and_no_lock(server: Server, tmp_path: 
 
 def test_waiting_tells_of_the_others_progress(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_POLL", 0.01)
-    calls: list[tuple[int, int | None]] = []
+    calls: list[tuple[int, int | None, str]] = []
     part = tmp_path / "weights.pth.part"
     with (tmp_path / "weights.pth.lock").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
 
-        def watch(done: int, total: int | None) -> None:
-            calls.append((done, total))
+        def watch(done: int, total: int | None, waiting: str) -> None:
+            calls.append((done, total, waiting))
             if done == 0:
                 part.write_bytes(BODY)
             else:
@@ -716,7 +754,8 @@ def test_waiting_tells_of_the_others_progress(server: Server, tmp_path: Path, mo
                 fcntl.flock(other, fcntl.LOCK_UN)
 
         assert get(server, tmp_path, progress=watch).read_bytes() == BODY
-    assert calls == [(0, None), (SIZE, None)]
+    waiting = "waiting for another process that downloads it"
+    assert calls == [(0, None, waiting), (SIZE, None, waiting)]
     assert server.seen == []
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from levit_mobile.fuse import DeployAttention, DeployLeViT, DeployMLP, fuse
 from levit_mobile.model import LeViT
 from levit_mobile.variants import VARIANTS
+from levit_mobile.weights import resolve_weights
 
 Fill = Callable[..., nn.Module]
 
@@ -52,6 +53,16 @@ def test_other_weights_and_sizes(seed: int, batch: int, image_size: int, distill
     x = pictures(batch, image_size)
     with torch.no_grad():
         assert (fuse(model)(x) - model(x)).abs().max() < 1e-10
+
+
+def test_trained_weights() -> None:
+    """Training leaves scales and variances that no random fill has."""
+    model = cast(LeViT, resolve_weights("demo").model().double())
+    x = pictures(2, model.image_size)
+    with torch.no_grad():
+        expected = model(x)
+        assert expected.abs().max() > 0.1
+        assert (fuse(model)(x) - expected).abs().max() < 1e-10
 
 
 def test_negative_and_tiny_batch_norms(random_fill: Fill) -> None:

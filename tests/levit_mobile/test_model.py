@@ -22,6 +22,7 @@ from levit_mobile.variants import VARIANTS
 Fill = Callable[..., nn.Module]
 OFFICIAL = {name: name.replace("levit", "LeViT").replace("s", "S") for name in VARIANTS}
 SMALL = VARIANTS["levit_128s"]
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def both(model: LeViT, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,16 +33,16 @@ def both(model: LeViT, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_keys_and_shapes_are_the_official_ones(name: str, shared: Path) -> None:
-    golden = json.loads((shared / "golden/official_state_dicts.json").read_text())[OFFICIAL[name]]["state_dict"]
+def test_keys_and_shapes_are_the_official_ones(name: str) -> None:
+    golden = json.loads((GOLDEN / "official_state_dicts.json").read_text("utf-8"))[OFFICIAL[name]]["state_dict"]
     with torch.device("meta"):
         state = LeViT(VARIANTS[name]).state_dict()
     assert {key: list(value.shape) for key, value in state.items()} == golden
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_logits_are_the_official_ones(name: str, shared: Path, golden_fill: Fill) -> None:
-    golden = np.load(shared / "golden/official_logits.npz")[OFFICIAL[name]]
+def test_logits_are_the_official_ones(name: str, golden_fill: Fill) -> None:
+    golden = np.load(GOLDEN / "official_logits.npz")[OFFICIAL[name]]
     x = np.random.default_rng(0).standard_normal((2, 3, 224, 224)).astype(np.float32)
     model = golden_fill(LeViT(VARIANTS[name])).double()
     with torch.no_grad():

@@ -212,6 +212,49 @@ def test_sixteen_bit_grey_in_the_dark(tmp_path: Path) -> None:
     assert pixels_of(tmp_path / "dark.png").max() == 1
 
 
+def pgm(most: int, values: list[int], *, plain: bool = False) -> bytes:
+    """A portable greymap of one row whose white is ``most``."""
+    head = f"{'P2' if plain else 'P5'} {len(values)} 1 {most}\n".encode()
+    return head + (" ".join(map(str, values)).encode() if plain else np.array(values, ">u2").tobytes())
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_sixteen_bit_grey_in_a_pgm(plain: bool, tmp_path: Path) -> None:
+    """Also in the dark, and where white is less than 65535: Pillow scales it, and opens it as if it had 32 bits."""
+    path = tmp_path / "a.pgm"
+    path.write_bytes(pgm(65535, [0, 128, 129, 385, 386, 65535], plain=plain))
+    assert pixels_of(path)[0, :, 1].tolist() == [0, 0, 1, 1, 2, 255]
+    path.write_bytes(pgm(65535, [200, 200], plain=plain))
+    assert pixels_of(path).max() == 1
+    path.write_bytes(pgm(1023, [0, 1, 3, 512, 1023], plain=plain))
+    assert pixels_of(path)[0, :, 2].tolist() == [0, 0, 1, 128, 255]
+    path.write_bytes(pgm(1023, [0, 1], plain=plain))
+    assert pixels_of(path).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        ([0, 0.25, 0.5, 1], [0, 64, 128, 255]),
+        ([0.1, 0.2], [26, 51]),
+        ([0, 0], [0, 0]),
+        ([1, 1], [255, 255]),
+        ([0, 1.25], [0, 1]),
+        ([-0.25, 1], [0, 1]),
+        ([np.nan, 1], [0, 255]),
+        ([0, 255.4], [0, 1]),
+    ],
+)
+def test_floats_within_one_are_fractions_of_white(values: list[float], levels: list[int], tmp_path: Path) -> None:
+    Image.fromarray(np.array([values], np.float32)).save(tmp_path / "a.tif")
+    assert pixels_of(tmp_path / "a.tif")[0, :, 1].tolist() == levels
+
+
+def test_integers_within_one_are_levels(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1]], np.int32)).save(tmp_path / "a.tif")
+    assert pixels_of(tmp_path / "a.tif")[0, :, 1].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_thirty_two_bit_grey(dtype: type, tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 7, 255]], dtype)).save(tmp_path / "a.tif")

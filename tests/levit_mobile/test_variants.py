@@ -24,6 +24,8 @@ PAPER = {
     "levit_384": ((384, 512, 768), 32, (6, 9, 12), (4, 4, 4), 0.1, 82.6, 96.0),
 }
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
 
 def official_name(variant: Variant) -> str:
     return variant.name.replace("levit", "LeViT").replace("s", "S")
@@ -91,8 +93,8 @@ def test_an_unknown_variant_is_refused_with_the_names_to_type(typed: str) -> Non
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=lambda v: v.name)
-def test_macs_and_parameters_are_the_official_counters(variant: Variant, shared: Path) -> None:
-    golden = json.loads((shared / "golden/official_state_dicts.json").read_text())[official_name(variant)]
+def test_macs_and_parameters_are_the_official_counters(variant: Variant) -> None:
+    golden = json.loads((GOLDEN / "official_state_dicts.json").read_text("utf-8"))[official_name(variant)]
     assert variant.macs == golden["macs_official_counter"]
     assert variant.parameters == golden["parameters"]
 

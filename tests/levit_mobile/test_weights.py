@@ -86,11 +86,12 @@ def assert_from(mirror: Mirror, checkpoint: Checkpoint, model: LeViT) -> None:
 
 
 def test_imagenet_is_fetched_once(mirror: Mirror, model: LeViT, cache: Path) -> None:
-    calls: list[tuple[int, int | None]] = []
+    calls: list[tuple[int, int | None, str]] = []
     first = resolve_weights("imagenet", base_url=mirror.url, progress=lambda *call: calls.append(call))
     assert_from(mirror, first, model)
     file = cache / "weights" / mirror.name
-    assert calls[-1] == (file.stat().st_size, file.stat().st_size)
+    assert calls[0] == (0, None, "connecting to 127.0.0.1")
+    assert calls[-1] == (file.stat().st_size, file.stat().st_size, "")
     calls.clear()
     again = resolve_weights("imagenet", variant="128s", progress=lambda *call: calls.append(call))  # nobody answers
     assert_from(mirror, again, model)
