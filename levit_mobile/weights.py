@@ -27,7 +27,7 @@ def resolve_weights(
         variant: which of the five models. None means levit_128s for ``imagenet``, and what the file holds for a path.
         base_url: folder of a mirror that has the official files under their names; the environment's
             ``LEVIT_MOBILE_WEIGHTS_URL`` does the same.
-        progress: is called with the bytes so far and the bytes in all (None: unknown) while a file comes.
+        progress: as ``fetch`` calls it while a file comes.
 
     Raises:
         UsageError: neither a known word nor a path, no such variant, or no demo weights for it.
