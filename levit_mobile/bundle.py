@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -216,6 +217,9 @@ def _problem(data: Any) -> str | None:
             for key, kind in entries.items():
                 if not isinstance(data[section][key], kind):
                     return f"has a bad {key} in {section}: {str(data[section][key])[:80]!r}"
+        for side in ("input", "output"):
+            if not _is_port(data[side]):
+                return f"has a bad scale or zero_point in {side}; whole numbers have both, floats neither"
         if not all(isinstance(data["model"]["checkpoint"][key], str) for key in ("name", "sha256")):
             return "does not tell the checkpoint's name and sha256"
         if len(data["labels"]) != data["model"]["num_classes"]:
@@ -223,6 +227,14 @@ def _problem(data: Any) -> str | None:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return f"lacks or garbles {error}"
     return None
+
+
+def _is_port(port: dict[str, Any]) -> bool:
+    """Whether scale and zero point are numbers that can be, or neither is there."""
+    if "scale" not in port and "zero_point" not in port:
+        return True
+    scale, zero_point = port.get("scale", 0), port.get("zero_point")
+    return isinstance(scale, int | float) and isinstance(zero_point, int) and math.isfinite(scale) and scale > 0
 
 
 def check_vacant(folder: Path, *, overwrite: bool) -> None:
@@ -241,11 +253,14 @@ def check_vacant(folder: Path, *, overwrite: bool) -> None:
 def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder beside ``folder`` to write into; renamed into place when all went well, removed otherwise.
 
+    So are the parents of ``folder`` that were made for it.
+
     Raises:
         ExportError: ``folder`` is there and may not be replaced, or the disk is full or read-only.
     """
     check_vacant(folder, overwrite=overwrite)
     scratch: Path | None = None
+    made = [parent for parent in folder.parents if not os.path.lexists(parent)]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -257,6 +272,9 @@ def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+        for parent in made:  # the deepest first
+            with contextlib.suppress(OSError):  # not empty: the bundle is there, or somebody else's file
+                parent.rmdir()
 
 
 def _replace(new: Path, folder: Path) -> None:

@@ -13,6 +13,8 @@ __all__ = [
     "PictureError",
     "RuntimeMissingError",
     "UsageError",
+    "cannot_load",
+    "install_hint",
 ]
 
 
@@ -47,7 +49,7 @@ class ExportError(LevitMobileError):
 
 
 class RuntimeMissingError(LevitMobileError):
-    """A package that this command needs is not installed; the message says what to install."""
+    """A package that this command needs is not installed, with what to install, or is there and cannot be loaded."""
 
 
 class BundleError(LevitMobileError):
@@ -60,3 +62,14 @@ class CheckError(LevitMobileError):
     """An artifact ran and failed its check against PyTorch."""
 
     exit_code = 1
+
+
+def install_hint(*extras: str) -> str:
+    """What to type to get the packages of these extras; the toolkit is on no index, so from its checkout."""
+    what = f"'.[{','.join(extras)}]'" if extras else "."
+    return f"type in the checkout: pip install {what}"
+
+
+def cannot_load(package: str, error: ImportError) -> RuntimeMissingError:
+    """What to say of a package that is there and does not load; installing it once more may not help."""
+    return RuntimeMissingError(f"{package} is installed but cannot be loaded: {' '.join(str(error).split())}")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from levit_mobile import __version__
 from levit_mobile.bundle import Bundle, Golden, bundle_writer, open_bundle, write_manifest
 from levit_mobile.checkpoints import Checkpoint
-from levit_mobile.errors import CheckError, RuntimeMissingError, UsageError
+from levit_mobile.errors import CheckError, RuntimeMissingError, UsageError, install_hint
 from levit_mobile.evaluate import Parity, compare
 from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import normalise
@@ -181,7 +181,7 @@ def _translate(program: Program, target: str, folder: Path) -> Path:
         if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
             raise
         raise RuntimeMissingError(
-            f"--target {target} needs the package {error.name}; type: pip install 'levit-mobile[{EXPORTERS[target].extra}]'"
+            f"--target {target} needs the package {error.name}; {install_hint(EXPORTERS[target].extra)}"
         ) from error
     return artifact
 

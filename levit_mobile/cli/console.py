@@ -27,9 +27,9 @@ from rich.progress import (
     TextColumn,
 )
 
-from levit_mobile.errors import LevitMobileError
+from levit_mobile.errors import LevitMobileError, RuntimeMissingError, cannot_load, install_hint
 
-__all__ = ["Output", "Steps", "guarded", "json_option", "levit_command", "verbose_option"]
+__all__ = ["Output", "Steps", "guarded", "json_option", "levit_command", "needing", "verbose_option"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 verbose_option = click.option("--verbose", is_flag=True, help="Show what converters print while they work.")
@@ -74,15 +74,15 @@ def _echo(text: str) -> None:
 class Steps:
     """Progress on standard error, and converters' chatter kept away from it.
 
-    Each step is a line with a spinner; on a terminal it moves, in a log it is printed once, with its time. Close it, or use
-    it as a context manager.
+    Each step is a line with a spinner; on a terminal it moves, in a log (and among chatter) it is a line at its start and
+    one with its time at its end. Close it, or use it as a context manager.
     """
 
-    def __init__(self, *, verbose: bool = False, silent: bool = False) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
         self._verbose = verbose
         # A copy of the descriptor, so that progress is seen while the real one leads elsewhere.
         self._own = os.fdopen(os.dup(2), "w", errors="replace") if _has_descriptor() else None
-        self._console = Console(file=self._own or sys.stderr, quiet=silent, highlight=False)
+        self._console = Console(file=self._own or sys.stderr, highlight=False)
 
     def __enter__(self) -> Steps:
         return self
@@ -106,35 +106,46 @@ class Steps:
                 progress.add_task(text, total=None)
                 yield
         else:
+            self._begin(text)
             with self._hushed():
                 yield
         self._done(text, start)
 
     @contextlib.contextmanager
-    def counter(self, text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A bar; the function given advances it."""
+    def counter(self, text: str, total: int | None, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+        """A bar; the function given advances it. Nothing is seen of it if it is not ``shown``: for what is soon done."""
+        if not shown:
+            yield lambda count: None
+            return
         start = time.monotonic()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        if not self._console.is_terminal:
+            self._begin(text)
         with self._progress(*columns) as progress:
             task = progress.add_task(text, total=total)
             yield lambda count: progress.advance(task, count)
         self._done(text, start)
 
     @contextlib.contextmanager
-    def download(self, text: str) -> Iterator[Callable[[int, int | None], None]]:
-        """A bar of bytes, from the first one on; the function given takes (done, of how many)."""
-        start, came = time.monotonic(), False
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    def download(self, text: str) -> Iterator[Callable[[int, int | None, str], None]]:
+        """A bar of bytes; the function given takes (done, of how many, what is waited for: "" while bytes come).
+
+        It is seen from the first call on. In a log, each wait is a line.
+        """
+        start, told = time.monotonic(), ""
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
         with self._progress(*columns) as progress:
             task = progress.add_task(text, total=None, visible=False)
 
-            def advance(done: int, total: int | None) -> None:
-                nonlocal came
-                came = True
-                progress.update(task, completed=done, total=total, visible=True)
+            def advance(done: int, total: int | None, waiting: str) -> None:
+                nonlocal told
+                if waiting not in ("", told) and not self._console.is_terminal:
+                    self._console.print(f"  {waiting}", markup=False)
+                told = waiting or told or text
+                progress.update(task, description=waiting or text, completed=done, total=total, visible=True)
 
             yield advance
-        if came:
+        if told:
             self._done(text, start)
 
     def _progress(self, *columns: ProgressColumn) -> Progress:
@@ -146,6 +157,9 @@ class Steps:
             transient=True,
             disable=not self._console.is_terminal,
         )
+
+    def _begin(self, text: str) -> None:
+        self._console.print(f"  {text} ...")
 
     def _done(self, text: str, start: float) -> None:
         self._console.print(f"  {text} [dim]({time.monotonic() - start:.1f} s)[/dim]")
@@ -193,25 +207,37 @@ def levit_command() -> str:
 
 
 @contextlib.contextmanager
+def needing(*extras: str) -> Iterator[None]:
+    """Say of an import that fails inside what to install; without extras: what the toolkit itself stands on.
+
+    Raises:
+        RuntimeMissingError: a package is not there, or cannot be loaded.
+    """
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("levit_mobile", "exporters", "calib"):
+            raise
+        if not isinstance(error, ModuleNotFoundError) or error.name != package:
+            raise cannot_load(package or "a package that this needs", error) from error
+        raise RuntimeMissingError(
+            f"this needs the package {package}, which is not installed; {install_hint(*extras)}"
+        ) from error
+
+
+@contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """Turn what users can do something about into one sentence and an exit code; a traceback is for our mistakes."""
     try:
-        yield
+        with needing():
+            yield
     except LevitMobileError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from error
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("", "levit_mobile", "exporters", "calib"):
-            raise
-        click.echo(
-            f"error: this needs the package {error.name}, which is not installed; "
-            "type: pip install 'levit-mobile[tflite]'",
-            err=True,
-        )
-        raise SystemExit(2) from error
     except OSError as error:  # a full disk behind standard output, a folder that may not be read
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from error
     except KeyboardInterrupt as error:
-        click.echo("interrupted; nothing half-written is left behind", err=True)
+        click.echo("interrupted; no half-written bundle is left, and a download goes on where it stopped", err=True)
         raise SystemExit(130) from error

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
-from levit_mobile.cli.console import Output, Steps, json_option, levit_command, verbose_option
+from levit_mobile.cli.console import Output, Steps, json_option, levit_command, needing, verbose_option
 from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
+from levit_mobile.variants import VARIANTS
 
 if TYPE_CHECKING:
     from calib.ranges import Ranges
@@ -23,7 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TARGETS = ("tflite", "executorch")
+_TARGETS = ("tflite", "executorch")  # what pip installs for each is called the same
+
+
+def _complete_weights(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    words = [CompletionItem(word) for word in ("demo", "imagenet") if word.startswith(typed)]
+    return [CompletionItem(typed, type="file"), *words]  # files first: bash forgets what came before them
+
+
+def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in VARIANTS if name.startswith(typed)]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,9 +59,15 @@ _TARGETS = ("tflite", "executorch")
     "--weights",
     default="demo",
     show_default=True,
+    shell_complete=_complete_weights,
     help="demo (10 classes, in the package), imagenet (the official file, downloaded once), or a checkpoint's path.",
 )
-@click.option("--model", "variant", help="Variant, for --weights imagenet (default levit_128s); checked otherwise.")
+@click.option(
+    "--model",
+    "variant",
+    shell_complete=_complete_variant,
+    help="Variant, see levit models; for --weights imagenet (default levit_128s), checked otherwise.",
+)
 @click.option(
     "--calib-data",
     type=click.Path(path_type=Path),
@@ -70,7 +88,7 @@ _TARGETS = ("tflite", "executorch")
     type=click.Choice(["float32", "int8", "uint8"]),
     default="float32",
     show_default=True,
-    help="uint8 and int8: the artifact takes raw pixels (int8: less 128) and normalises them itself.",
+    help="uint8 and int8: the artifact takes raw pixels (int8: less 128) and normalises them itself. For MediaPipe: uint8.",
 )
 @click.option(
     "--layout",
@@ -120,9 +138,13 @@ def command(
     kinds = list(dict.fromkeys(t for name in targets for t in (_TARGETS if name == "all" else (name,))))
     if out is not None and len(chosen) * len(kinds) > 1:
         raise UsageError("--out names one bundle, but several are to be made; leave it out")
+    needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
+    if io_dtype != "float32":
+        needed.append(f"--io-dtype {io_dtype}")
+    _check_calibration(calib_data, needed)
     output = Output(as_json)
-    steps = click.get_current_context().with_resource(Steps(verbose=verbose, silent=as_json))
-    with steps.step("loading PyTorch"):
+    steps = click.get_current_context().with_resource(Steps(verbose=verbose))
+    with steps.step("loading PyTorch"), needing(*kinds):
         from levit_mobile.bundle import check_vacant
         from levit_mobile.datasets import find_labelled
         from levit_mobile.pipeline import bundle_name, check_request, export_bundle, write_golden
@@ -131,9 +153,6 @@ def command(
 
     plan = [(name, target, check_request(target, name, io_dtype, layout)) for name, target in product(chosen, kinds)]
     # What can go wrong is looked at before the long parts: the download, the calibration, the translation.
-    needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
-    if io_dtype != "float32":
-        needed.append(f"--io-dtype {io_dtype}")
     if needed and calib_data is None and weights == "imagenet":
         raise missing_ranges(needed[0])
     for option, path in (("--calib-data", calib_data), ("--eval-data", eval_data)):
@@ -152,8 +171,8 @@ def command(
         accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
     ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
     build = partial(build_program, checkpoint, ranges=ranges, labels=names, io_dtype=cast(IoDtype, io_dtype))
-    programs = [(build(precision, layout=axes), target) for precision, target, axes in plan]
-
+    with steps.step("fusing"):
+        programs = [(build(precision, layout=axes), target) for precision, target, axes in plan]
     with steps.step("asking PyTorch for the reference"):
         golden = write_golden(checkpoint)
     made = []
@@ -171,6 +190,21 @@ def command(
         made.append(bundle)
         _show(output, bundle)
     output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
+
+
+def _check_calibration(source: Path | None, needed: list[str]) -> None:
+    """Refuse options about calibration that would have no effect."""
+    told = click.get_current_context().get_parameter_source
+    for name in ("calib_data", "calib_samples", "seed"):
+        option = f"--{name.replace('_', '-')}"
+        if told(name) is ParameterSource.DEFAULT or (name == "calib_data" and needed):
+            continue
+        if not needed:
+            raise UsageError(f"{option} is for int8; type --int8 too")
+        if source is None:
+            raise UsageError(f"{option} is about the pictures of --calib-data; type --calib-data DIR too")
+        if source.suffix == ".json":
+            raise UsageError(f"{option} is about pictures, but {source} holds measured ranges; leave {option} out")
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

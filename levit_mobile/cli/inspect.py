@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import click
 
 from levit_mobile.bundle import open_bundle
-from levit_mobile.cli.console import Output, json_option
-from levit_mobile.runtimes import open_runtime
+from levit_mobile.cli.console import Output, Steps, json_option
+from levit_mobile.runtimes import Runtime, open_runtime
 
 __all__ = ["command"]
 
 _WARM_UP = 5
+_PATIENCE = 2000.0  # milliseconds before anybody wonders
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +35,7 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     opened, output = open_bundle(bundle), Output(as_json)
     runtime = open_runtime(opened, threads=threads)
     anatomy, manifest = runtime.anatomy(), opened.manifest
-    times = [ms for _, ms in runtime.profile(_WARM_UP + runs)][_WARM_UP:]
+    times = _time(runtime, runs)
     size = opened.artifact.stat().st_size
     result: dict[str, Any] = {
         "folder": str(bundle),
@@ -74,6 +76,25 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     output.say()
     output.table([["operator", "times"], *([name, str(count)] for name, count in operators)], "<>")
     output.say()
-    constants = [[name, f"{count:,}", f"{count / size:.1%}"] for name, count in anatomy.largest[:10]]
+    constants = [[_short(name), f"{count:,}", f"{count / size:.1%}"] for name, count in anatomy.largest[:10]]
     output.table([["largest constants", "bytes", "share"], *constants], "<>>")
     output.data(result)
+
+
+def _time(runtime: Runtime, runs: int) -> list[float]:
+    """Milliseconds of each of ``runs`` inferences after some that do not count, with a bar if they will take long."""
+    guess = min(ms for _, ms in runtime.profile(_WARM_UP))
+    at_once = max(1, int(_PATIENCE / 10 / max(guess, 1e-3)))  # a bar that moves five times a second
+    times: list[float] = []
+    steps = click.get_current_context().with_resource(Steps())
+    with steps.counter("timing inferences", runs, shown=guess * runs > _PATIENCE) as advance:
+        while len(times) < runs:
+            some = runtime.profile(min(at_once, runs - len(times)))
+            times += [ms for _, ms in some]
+            advance(len(some))
+    return times
+
+
+def _short(name: str) -> str:
+    """A constant's name; an ExecuTorch program calls each by the sha256 of its bytes."""
+    return name[:12] if re.fullmatch("[0-9a-f]{64}", name) else name

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from levit_mobile.bundle import Bundle, open_bundle
-from levit_mobile.cli.console import Output, Steps, json_option
+from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.errors import BundleError, CheckpointError, UsageError
 from levit_mobile.evaluate import compare, count_right
 from levit_mobile.quantize import tolerance_for
@@ -47,7 +47,7 @@ def command(
     if data is not None:
         from levit_mobile.datasets import find_labelled
 
-        steps = click.get_current_context().with_resource(Steps(silent=as_json))
+        steps = click.get_current_context().with_resource(Steps())
         pictures = find_labelled(data, opened.labels, limit=limit)
         reference = _reference(opened, weights, steps) if weights is not None else None
         with steps.counter("running pictures", len(pictures)) as advance:
@@ -66,7 +66,7 @@ def command(
 
 
 def _reference(bundle: Bundle, weights: str, steps: Steps) -> Any:
-    with steps.step("loading PyTorch"):
+    with steps.step("loading PyTorch"), needing("torch"):
         from calib.ranges import fingerprint
         from levit_mobile.pipeline import reference_model
         from levit_mobile.weights import resolve_weights

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "Runtime", "open_runtime"]
 
-# target -> module with a function open_artifact(path, manifest, threads)
+# target -> module with a function open_artifact(path, *, size, spec, threads)
 RUNTIMES: dict[str, str] = {
     "executorch": "levit_mobile.runtimes.executorch",
     "tflite": "levit_mobile.runtimes.tflite",
@@ -25,7 +25,7 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
 
     Raises:
         BundleError: made for a target that this version cannot run, or not the model that the manifest describes.
-        RuntimeMissingError: the target's package is not installed.
+        RuntimeMissingError: the target's package is not installed, or cannot be loaded.
     """
     target = bundle.manifest["artifact"]["target"]
     if target not in RUNTIMES:

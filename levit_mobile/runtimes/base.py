@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -69,10 +69,6 @@ class Runtime(Protocol):
 
     def profile(self, runs: int) -> list[tuple[str, float]]:
         """(what, milliseconds) of ``runs`` inferences, for each of them: at least the whole."""
-        ...
-
-    def tools(self) -> dict[str, Any]:
-        """{package: version} of what runs it."""
         ...
 
 

@@ -6,14 +6,14 @@ import json
 import tempfile
 import time
 from collections import Counter
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from levit_mobile.errors import BundleError, RuntimeMissingError
+from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
 from levit_mobile.runtimes.base import Anatomy, Port, quiet
 
@@ -27,7 +27,7 @@ def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 
 
     Raises:
         BundleError: the file is not a program that this runtime can run.
-        RuntimeMissingError: executorch is not installed.
+        RuntimeMissingError: executorch is not installed, or cannot be loaded.
     """
     return ExecutorchRuntime(path, size=size, spec=spec, threads=threads)
 
@@ -48,9 +48,9 @@ class ExecutorchRuntime:
                 from executorch.extension.pybindings import portable_lib
                 from executorch.runtime import Runtime
         except ImportError as error:
-            raise RuntimeMissingError(
-                "running a .pte needs ExecuTorch; type: pip install 'levit-mobile[executorch]'"
-            ) from error
+            if not isinstance(error, ModuleNotFoundError) or error.name != "executorch":
+                raise cannot_load("executorch", error) from error
+            raise RuntimeMissingError(f"running a .pte needs ExecuTorch; {install_hint('executorch')}") from error
         self._path, self._spec, self._size = path, spec, size
         try:
             self._data = path.read_bytes()
@@ -133,9 +133,6 @@ class ExecutorchRuntime:
             self._method.execute([blank])
             times.append(("inference", 1000 * (time.perf_counter() - start)))
         return times
-
-    def tools(self) -> dict[str, Any]:
-        return {"executorch": metadata.version("executorch")}
 
 
 def _port(name: str, about: Any) -> Port:

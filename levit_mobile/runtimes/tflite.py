@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
-from importlib import metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from levit_mobile.errors import BundleError, RuntimeMissingError
+from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
 from levit_mobile.runtimes.base import Anatomy, Port, quiet
 
 __all__ = ["TfliteRuntime", "open_artifact"]
+
+_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}  # the first that loads
 
 
 def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> TfliteRuntime:
@@ -24,7 +25,7 @@ def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 
 
     Raises:
         BundleError: the file is not a model that this runtime can run.
-        RuntimeMissingError: neither package is installed.
+        RuntimeMissingError: neither package is installed, or what is there cannot be loaded.
     """
     return TfliteRuntime(path, size=size, spec=spec, threads=threads)
 
@@ -121,24 +122,16 @@ class TfliteRuntime:
             times.append(("inference", 1000 * (time.perf_counter() - start)))
         return times
 
-    def tools(self) -> dict[str, Any]:
-        for package in ("ai-edge-litert", "tflite-runtime"):
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                return {package: metadata.version(package)}
-        return {}
-
 
 def _interpreter_class() -> Any:
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
+    broken = None
+    for module, package in _PACKAGES.items():
         try:
-            from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found]
+            return import_module(f"{module}.interpreter").Interpreter
         except ImportError as error:
-            raise RuntimeMissingError(
-                "running a .tflite needs LiteRT; type: pip install 'levit-mobile[tflite-runtime]'"
-            ) from error
-    return Interpreter
+            if not isinstance(error, ModuleNotFoundError) or error.name != module:
+                broken = broken or cannot_load(package, error)
+    raise broken or RuntimeMissingError(f"running a .tflite needs LiteRT; {install_hint('tflite-runtime')}")
 
 
 def _port(details: dict[str, Any]) -> Port:

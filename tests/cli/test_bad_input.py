@@ -188,6 +188,31 @@ def test_int8_of_other_weights_without_pictures(
     )
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-dynamic"])
+@pytest.mark.parametrize("option", ["--calib-data", "--calib-samples", "--seed"])
+def test_options_for_int8_without_it(export: Levit, here: Path, option: str, precision: str) -> None:
+    """Also where the value is the default: who types it expects something of it."""
+    value = here if option == "--calib-data" else 128 if option == "--calib-samples" else 0
+    answer = export("--precision", precision, option, value)
+    assert (answer.code, answer.out, answer.err) == (2, "", f"error: {option} is for int8; type --int8 too\n")
+
+
+@pytest.mark.parametrize("option", ["--calib-samples", "--seed"])
+def test_options_for_pictures_that_are_not_read(export: Levit, here: Path, option: str) -> None:
+    for needing in (["--int8"], ["--io-dtype", "uint8"], ["--precision", "fp16", "--precision", "int8"]):
+        answer = export(*needing, option, 1)
+        told = f"error: {option} is about the pictures of --calib-data; type --calib-data DIR too\n"
+        assert (answer.code, answer.out, answer.err) == (2, "", told)
+        answer = export(*needing, "--calib-data", "calibration.json", option, 1)
+        told = f"error: {option} is about pictures, but calibration.json holds measured ranges; leave {option} out\n"
+        assert (answer.code, answer.out, answer.err) == (2, "", told)
+
+
+def test_raw_pixels_need_ranges_too(early: Callable[..., str], here: Path) -> None:
+    options = ("--io-dtype", "int8", "--calib-data", "none", "--calib-samples", 1, "--seed", 1)
+    assert early(*options) == "error: --calib-data none: no such file or folder"
+
+
 def test_accuracy_pictures_that_are_not_there(early: Callable[..., str], here: Path) -> None:
     assert early("--eval-data", "none") == "error: --eval-data none: no such file or folder"
     draw("30x30").save(here / "a.png")
@@ -356,7 +381,7 @@ def test_an_interrupt_while_translating(
 
     monkeypatch.setattr("exporters.tflite.export", interrupted)
     answer = export("--weights", strange, "--out", "mine")
-    told = "interrupted; nothing half-written is left behind"
+    told = "interrupted; no half-written bundle is left, and a download goes on where it stopped"
     assert answer.out == ""
     if isinstance(error, KeyboardInterrupt):
         assert (answer.code, answer.err.splitlines()[-1]) == (130, told)
@@ -401,7 +426,7 @@ def test_a_signal_in_the_middle(here: Path, number: signal.Signals, code: int) -
         log.seek(0)
         assert log.read() == ""
     assert "Traceback" not in rest
-    assert ("interrupted; nothing half-written is left behind" in rest) == (number == signal.SIGINT)
+    assert ("interrupted; no half-written bundle is left, and" in rest) == (number == signal.SIGINT)
     assert os.listdir(here) == []
 
 
@@ -417,8 +442,9 @@ def test_nothing_but_json_on_standard_output(
     ):
         assert answer.code in (1, 2)
         assert answer.out == ""
-        assert answer.err.startswith("error: ")
-        assert answer.err.count("\n") == 1
+        *steps, last = answer.err.splitlines()
+        assert last.startswith("error: ")
+        assert all(step.startswith("  ") for step in steps)
 
 
 def test_weights_from_nowhere(early: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def test_every_option_is_explained(name: str) -> None:
     assert [o.name for o in options if not o.help or not o.help.endswith((".", "]"))] == []
 
 
+def test_every_option_of_the_export_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    options = [p.opts[-1] for p in command("export").params if isinstance(p, click.Option)]
+    assert len(options) > 15
+    assert [option for option in options if not re.search(rf"`{option}[` ]", page)] == []
+
+
+def test_what_mediapipe_takes(levit: Levit) -> None:
+    text = " ".join(levit("export", "--help").out.split())
+    assert "normalises them itself. For MediaPipe: uint8. [default: float32]" in text
+
+
 def test_the_first_page(levit: Levit) -> None:
     answer = levit("--help")
     assert (answer.code, answer.err) == (0, "")
@@ -73,7 +86,7 @@ def test_version(levit: Levit) -> None:
         (["predict", "bundle"], "Missing argument 'IMAGES...'"),
         (["predict", "bundle", "a.png", "--top-k", "0"], "0 is not in the range x>=1"),
         (["export"], "Missing option '--target'"),
-        (["export", "--target", "coffee"], "'coffee' is not one of 'tflite', 'all'"),
+        (["export", "--target", "coffee"], "'coffee' is not one of 'tflite', 'executorch', 'all'"),
         (["export", "--target", "tflite", "--precision", "int3"], "'int3' is not one of 'fp32', 'fp16', 'int8'"),
         (["export", "--target", "tflite", "--io-dtype", "int16"], "'int16' is not one of 'float32', 'int8', 'uint8'"),
         (["export", "--target", "tflite", "--calib-samples", "0"], "0 is not in the range x>=1"),
@@ -94,16 +107,23 @@ def test_levit_export_is_levit_export(levit: Levit, tmp_path: Path) -> None:
     assert done.stdout.replace("levit-export [", "levit export [") == levit("export", "--help").out
 
 
-@pytest.mark.parametrize("script", ["levit", "levit-export"])
-def test_completion(tmp_path: Path, script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "typed", "found"),
+    [
+        ("levit", "levit va", ["plain,validate"]),
+        ("levit-export", "levit-export --target t", ["plain,tflite"]),
+        ("levit-export", "levit-export --model levit_12", ["plain,levit_128s", "plain,levit_128"]),
+        ("levit-export", "levit-export --weights im", ["file,im", "plain,imagenet"]),
+        ("levit-export", "levit-export --weights m", ["file,m"]),
+    ],
+)
+def test_completion(tmp_path: Path, script: str, typed: str, found: list[str]) -> None:
     variable = f"_{script.replace('-', '_').upper()}_COMPLETE"
     source = run_script(script, [], cwd=tmp_path, environment={variable: "bash_source"})
     assert source.returncode == 0
     assert f"{variable}=bash_complete" in source.stdout
-    words = {"levit": "levit va", "levit-export": "levit-export --target t"}[script]
-    asked = {variable: "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    found = run_script(script, [], cwd=tmp_path, environment=asked)
-    assert found.stdout.splitlines() == {"levit": ["plain,validate"], "levit-export": ["plain,tflite"]}[script]
+    asked = {variable: "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    assert run_script(script, [], cwd=tmp_path, environment=asked).stdout.splitlines() == found
 
 
 def test_as_a_module(tmp_path: Path) -> None:

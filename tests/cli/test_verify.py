@@ -163,7 +163,10 @@ def test_an_artifact_that_is_none(levit: Levit, bundle: Path) -> None:
 def test_a_target_and_a_precision_of_later_versions(levit: Levit, bundle: Path) -> None:
     rewrite(bundle, lambda m: m.update(artifact={**m["artifact"], "target": "coffee"}))
     answer = levit("verify", bundle)
-    assert (answer.code, answer.err) == (1, f"error: {bundle}: made for 'coffee'; this version runs tflite\n")
+    assert (answer.code, answer.err) == (
+        1,
+        f"error: {bundle}: made for 'coffee'; this version runs executorch, tflite\n",
+    )
     rewrite(bundle, lambda m: m.update(artifact={**m["artifact"], "target": "tflite", "precision": "int3"}))
     answer = levit("verify", bundle)
     assert answer.code == 2

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,26 @@ from ai_edge_litert import schema_py_generated as schema
 from exports import PRECISIONS, Exported
 from graphs import TYPE_NAMES
 from pictures import draw
+from torch import nn
 
-from calib.ranges import load_ranges
+from calib.pictures import CalibrationSet
+from calib.ranges import fingerprint, load_ranges, measure_ranges
 from exporters import tflite
 from exporters.tflite_graph import read_graph, write_graph
 from exporters.tflite_metadata import read_metadata
 from levit_mobile.bundle import Bundle, open_bundle
+from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
 from levit_mobile.errors import UsageError
+from levit_mobile.evaluate import compare
 from levit_mobile.fuse import DeployLeViT, fuse
+from levit_mobile.golden import golden_pictures
+from levit_mobile.model import LeViT
+from levit_mobile.pipeline import reference_model
 from levit_mobile.preprocess import IMAGENET, resize_and_crop
 from levit_mobile.program import build_program
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.tflite import open_artifact
+from levit_mobile.variants import get_variant
 from levit_mobile.weights import resolve_weights
 
 pytestmark = pytest.mark.slow  # the exports, once for all
@@ -398,3 +406,23 @@ def test_one_translation_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) 
     found = [tflite._translate(build_program(demo, **options)) for options in programs]
     assert found == [b"1", b"1", b"2", b"2", b"3"]
     assert ran == [("nhwc", "float32"), ("nhwc", "uint8"), ("nchw", "float32")]
+
+
+def test_a_larger_variant(random_fill: Callable[..., nn.Module], tmp_path: Path) -> None:
+    """LeViT-256: other widths, another key dimension, random weights; the same one part and the same gate."""
+    model = random_fill(LeViT(get_variant("levit_256"), num_classes=10))
+    assert isinstance(model, LeViT)
+    save_checkpoint(tmp_path / "large.safetensors", model)
+    checkpoint = load_checkpoint(tmp_path / "large.safetensors")
+    seen = golden_pictures(224)
+    weights = fingerprint(checkpoint.state)
+    ranges = measure_ranges(fuse(checkpoint.model()), CalibrationSet(seen, "drawn"), IMAGENET, weights=weights)
+    expected = reference_model(checkpoint)(seen)
+    for precision in ("fp32", "int8"):
+        program = build_program(checkpoint, precision, ranges=ranges)
+        runtime = open_artifact(tflite.export(program, tmp_path), size=224, spec=IMAGENET)
+        anatomy = runtime.anatomy()
+        assert (anatomy.delegate, anatomy.parts, anatomy.outside) == ("XNNPACK", 1, {})
+        assert anatomy.operators["FULLY_CONNECTED"] == 12 * (4 + 2) + 2 * (3 + 2) + 1  # stages, between them, head
+        assert anatomy.operators["CONV_2D"] == 4 + 2
+        assert compare(expected, runtime.logits(seen), program.precision.tolerance).passed

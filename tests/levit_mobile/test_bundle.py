@@ -172,6 +172,27 @@ def test_what_fails_inside_leaves_nothing(error: type[BaseException], replacing:
     assert len(before) == (4 if replacing else 0)
 
 
+@pytest.mark.parametrize("error", [OddError, KeyboardInterrupt, OSError])
+def test_parents_that_were_made_go_with_what_fails(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    expected = ExportError if error is OSError else error
+    for out in (Path("mine/a/b/out"), Path("c/../d/out"), tmp_path / "e" / "out"):
+        with pytest.raises(expected), bundle_writer(out, overwrite=True) as scratch:  # noqa: PT012  (it is all inside)
+            fill(scratch)
+            raise error
+    assert list(contents(tmp_path)) == ["mine"]  # empty, but it was there
+
+
+def test_parents_that_somebody_else_uses_stay(tmp_path: Path) -> None:
+    with pytest.raises(OddError), bundle_writer(tmp_path / "a/b/out", overwrite=True):  # noqa: PT012
+        (tmp_path / "a" / "note").touch()
+        raise OddError
+    assert contents(tmp_path) == {"a": b"", "a/note": b""}
+
+
 # What may be replaced
 
 
@@ -608,6 +629,40 @@ def test_labels_that_do_not_fit(labels: Any, message: str, folder: Path) -> None
 def test_preprocessing_that_makes_no_sense(change: dict[str, Any], message: str, folder: Path) -> None:
     edit(folder, lambda m: m["preprocessing"].update(change))
     assert refused(folder).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        {"scale": 0.5},
+        {"zero_point": 3},
+        {"scale": None, "zero_point": None},
+        {"scale": "x", "zero_point": 3},
+        {"scale": [0.5], "zero_point": 3},
+        {"scale": 0, "zero_point": 3},
+        {"scale": -0.5, "zero_point": 3},
+        {"scale": float("nan"), "zero_point": 3},
+        {"scale": float("inf"), "zero_point": 3},
+        {"scale": 0.5, "zero_point": 3.0},
+        {"scale": 0.5, "zero_point": "3"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_scale_that_makes_no_sense(side: str, port: dict[str, Any], folder: Path) -> None:
+    edit(folder, lambda m: m[side].update(port))
+    assert refused(folder) == f"has a bad scale or zero_point in {side}; whole numbers have both, floats neither"
+
+
+def test_a_scale_that_is_too_large_to_be_a_number(folder: Path) -> None:
+    edit(folder, lambda m: m["input"].update(scale=10**400, zero_point=0))
+    assert refused(folder).startswith("lacks or garbles int too large")
+
+
+@pytest.mark.parametrize("scale", [1, 0.0473])
+def test_whole_numbers_have_a_scale(scale: float, folder: Path) -> None:
+    edit(folder, lambda m: m["output"].update(scale=scale, zero_point=-128))
+    assert open_bundle(folder).manifest["output"]["scale"] == scale
 
 
 REQUIRED = [

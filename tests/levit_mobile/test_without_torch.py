@@ -22,7 +22,7 @@ SIZE = 32
 SPEC = Preprocessing(32, SIZE)
 MAKERS = ("torch", "torchvision", "safetensors", "litert_torch", "ai_edge_quantizer", "sklearn", "exporters")
 
-# Refuses imports as if the packages were not installed, then runs the command line.
+# Refuses imports as if the packages were not installed, or lacked a library of the system; then runs the command line.
 BLOCKED = """
 import sys
 
@@ -30,6 +30,8 @@ class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name in {broken!r}:
+            raise ImportError("libgomp.so.1: cannot open shared object file", name=name)
 
 sys.meta_path.insert(0, Blocker())
 sys.argv = {argv!r}
@@ -37,15 +39,19 @@ sys.argv = {argv!r}
 """
 
 
-def run(code: str, *argv: str, blocked: tuple[str, ...] = MAKERS) -> subprocess.CompletedProcess[str]:
-    script = BLOCKED.format(blocked=set(blocked), argv=["levit", *argv], code=code)
+def run(
+    code: str, *argv: str, blocked: tuple[str, ...] = MAKERS, broken: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    script = BLOCKED.format(blocked=set(blocked), broken=set(broken), argv=["levit", *argv], code=code)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-c", script]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
 
 
-def levit(*argv: str, blocked: tuple[str, ...] = MAKERS) -> subprocess.CompletedProcess[str]:
-    return run("from levit_mobile.cli.main import main; main()", *argv, blocked=blocked)
+def levit(
+    *argv: str, blocked: tuple[str, ...] = MAKERS, broken: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    return run("from levit_mobile.cli.main import main; main()", *argv, blocked=blocked, broken=broken)
 
 
 def colour_model() -> bytes:
@@ -160,18 +166,85 @@ def test_inspect(bundle: Path) -> None:
     assert json.loads(done.stdout)["operators"] == {"MEAN": 1}
 
 
-def test_exporting_says_what_is_missing(tmp_path: Path) -> None:
-    done = levit("export", "--target", "tflite", "--out", str(tmp_path / "out"))
+@pytest.mark.parametrize(
+    ("targets", "extras"), [(["tflite"], "tflite"), (["executorch"], "executorch"), (["all"], "tflite,executorch")]
+)
+def test_exporting_says_what_is_missing(targets: list[str], extras: str, tmp_path: Path) -> None:
+    asked = [part for target in targets for part in ("--target", target)]
+    done = levit("export", *asked, "--precision", "fp32")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "  loading PyTorch ...\n"
+        "error: this needs the package torch, which is not installed; "
+        f"type in the checkout: pip install '.[{extras}]'\n"
+    )
+
+
+def test_exporting_says_what_cannot_be_loaded() -> None:
+    done = levit("export", "--target", "tflite", blocked=(), broken=("torch",))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "  loading PyTorch ...\n"
+        "error: torch is installed but cannot be loaded: libgomp.so.1: cannot open shared object file\n"
+    )
+
+
+def test_comparing_says_what_is_missing(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "red").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "red" / "a.png")
+    done = levit("validate", str(bundle), "--data", str(tmp_path), "--weights", "demo")
     assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert "torch" in done.stderr
-    assert "pip install 'levit-mobile[tflite]'" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert done.stderr.splitlines()[-1] == (
+        "error: this needs the package torch, which is not installed; type in the checkout: pip install '.[torch]'"
+    )
 
 
-def test_running_says_what_is_missing(bundle: Path, tmp_path: Path) -> None:
+LITERT = "error: running a .tflite needs LiteRT; type in the checkout: pip install '.[tflite-runtime]'\n"
+CANNOT = "is installed but cannot be loaded: libgomp.so.1: cannot open shared object file\n"
+
+
+@pytest.mark.parametrize(
+    ("blocked", "broken", "told"),
+    [
+        (("ai_edge_litert", "tflite_runtime"), (), LITERT),
+        (("tflite_runtime",), ("ai_edge_litert",), f"error: ai-edge-litert {CANNOT}"),
+        (("tflite_runtime",), ("ai_edge_litert.interpreter",), f"error: ai-edge-litert {CANNOT}"),
+        (("ai_edge_litert",), ("tflite_runtime",), f"error: tflite-runtime {CANNOT}"),
+        ((), ("ai_edge_litert", "tflite_runtime"), f"error: ai-edge-litert {CANNOT}"),
+    ],
+    ids=["none", "broken", "broken inside", "the other broken", "both broken"],
+)
+def test_running_says_what_is_missing(
+    blocked: tuple[str, ...], broken: tuple[str, ...], told: str, bundle: Path, tmp_path: Path
+) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    done = levit("predict", str(bundle), str(tmp_path / "a.png"), blocked=(*MAKERS, "ai_edge_litert", "tflite_runtime"))
-    assert done.returncode == 2
-    assert done.stderr == "error: running a .tflite needs LiteRT; type: pip install 'levit-mobile[tflite-runtime]'\n"
+    done = levit("predict", str(bundle), str(tmp_path / "a.png"), blocked=(*MAKERS, *blocked), broken=broken)
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+RUN_PTE = """
+from pathlib import Path
+from levit_mobile.cli.console import guarded
+from levit_mobile.preprocess import IMAGENET
+from levit_mobile.runtimes.executorch import open_artifact
+with guarded():
+    open_artifact(Path("a.pte"), size=224, spec=IMAGENET)
+"""
+
+
+@pytest.mark.parametrize(
+    ("blocked", "broken", "told"),
+    [
+        (
+            ("executorch",),
+            (),
+            "error: running a .pte needs ExecuTorch; type in the checkout: pip install '.[executorch]'\n",
+        ),
+        ((), ("executorch",), f"error: executorch {CANNOT}"),
+        ((), ("executorch.extension",), f"error: executorch {CANNOT}"),
+    ],
+    ids=["none", "broken", "broken inside"],
+)
+def test_running_a_pte_says_what_is_missing(blocked: tuple[str, ...], broken: tuple[str, ...], told: str) -> None:
+    done = run(RUN_PTE, blocked=blocked, broken=broken)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
