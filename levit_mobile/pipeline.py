@@ -65,6 +65,14 @@ EXPORTERS: dict[str, Target] = {
         layouts=("nchw", "nhwc"),
         io_dtypes=("float32",),
     ),
+    "onnx": Target(
+        "exporters.onnx",
+        "onnx",
+        ("onnx", "onnxruntime", "onnxscript"),
+        precisions=("fp32", "int8"),
+        layouts=("nchw", "nhwc"),
+        io_dtypes=("float32",),
+    ),
 }
 _PACKAGES = ("torch", "numpy", "pillow")
 

@@ -128,6 +128,17 @@ def executorch_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 @pytest.fixture(scope="session")
+def onnx_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The demo checkpoint as ``levit_128s-fp32-onnx`` and ``levit_128s-int8-onnx``, by one ``levit-export``."""
+    args = ["--target", "onnx", "--precision", "fp32", "--int8"]
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        return run_script("levit-export", args, cwd=folder, environment={"PYTHONHASHSEED": "1"})
+
+    return _once(tmp_path_factory, "onnx_exported", make)
+
+
+@pytest.fixture(scope="session")
 def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[..., nn.Module]) -> Path:
     """A bundle in int8 with 1000 classes: random weights, ranges from eight drawn pictures that lie loose in a folder."""
     from levit_mobile.checkpoints import save_checkpoint

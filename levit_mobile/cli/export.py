@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TARGETS = ("tflite", "executorch")  # what pip installs for each is called the same
+_TARGETS = ("tflite", "executorch", "onnx")  # what pip installs for each is called the same
 
 
 def _complete_weights(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -93,7 +93,7 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
 @click.option(
     "--layout",
     type=click.Choice(["nhwc", "nchw"]),
-    help="Of the input.  [default: nhwc for tflite, nchw for executorch]",
+    help="Of the input.  [default: nhwc for tflite, nchw for the others]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"

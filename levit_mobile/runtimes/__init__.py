@@ -16,6 +16,7 @@ __all__ = ["RUNTIMES", "Runtime", "open_runtime"]
 # target -> module with a function open_artifact(path, *, size, spec, threads)
 RUNTIMES: dict[str, str] = {
     "executorch": "levit_mobile.runtimes.executorch",
+    "onnx": "levit_mobile.runtimes.onnx",
     "tflite": "levit_mobile.runtimes.tflite",
 }
 

@@ -238,6 +238,12 @@ def test_what_a_target_cannot_do(levit: Levit, here: Path) -> None:
         assert answer.err.splitlines()[-1] == (
             f"error: --target executorch cannot do --io-dtype {io_dtype}; it can do: float32"
         )
+    for precision in ("fp16", "int8-dynamic"):
+        answer = levit("export", "--target", "onnx", "--precision", precision)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.splitlines()[-1] == (
+            f"error: --target onnx cannot do --precision {precision}; it can do: fp32, int8"
+        )
     assert not list(here.iterdir())
 
 

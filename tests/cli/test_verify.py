@@ -165,7 +165,7 @@ def test_a_target_and_a_precision_of_later_versions(levit: Levit, bundle: Path) 
     answer = levit("verify", bundle)
     assert (answer.code, answer.err) == (
         1,
-        f"error: {bundle}: made for 'coffee'; this version runs executorch, tflite\n",
+        f"error: {bundle}: made for 'coffee'; this version runs executorch, onnx, tflite\n",
     )
     rewrite(bundle, lambda m: m.update(artifact={**m["artifact"], "target": "tflite", "precision": "int3"}))
     answer = levit("verify", bundle)
