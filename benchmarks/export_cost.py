@@ -1,9 +1,9 @@
-"""Wall time and peak memory of levit-export, a process of its own for each precision, and what came out.
+"""Wall time and peak memory of levit-export, a process of its own for each bundle, and what came out.
 
     python benchmarks/export_cost.py
 
-It measures the 10-class checkpoint in the package, and for the artifact's size LeViT-128S with 1000 classes and random
-weights too.
+It measures the 10-class checkpoint in the package for every target and precision, and for the artifact's size LeViT-128S
+with 1000 classes and random weights too.
 """
 
 from __future__ import annotations
@@ -16,80 +16,96 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-import torch
-from results import FOLDER, write
+from results import add_results_option, write
 
-from calib.ranges import fingerprint, measure_ranges
-from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
-from levit_mobile.fuse import fuse
-from levit_mobile.golden import golden_pictures
-from levit_mobile.model import LeViT
+from levit_mobile.cli.console import guarded
+from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.quantize import PRECISIONS
-from levit_mobile.variants import VARIANTS
+
+# torch is not imported here: Linux counts the peak of this process, carried over fork and exec, as its children's least.
+_TARGETS = ("tflite", "executorch")
+_SHA256 = "from levit_mobile.weights import resolve_weights; print(resolve_weights('demo').sha256)"
+_THOUSAND = ["--weights", "thousand.safetensors", "--calib-data", "thousand.json"]
 
 
 def run(command: list[str], folder: Path) -> tuple[float, float]:
-    """(seconds, peak resident MB) of one process."""
+    """(seconds, peak resident MB) of one process.
+
+    Raises:
+        ExportError: it failed.
+    """
     start = time.monotonic()
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed")
-    return time.monotonic() - start, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ExportError(f"this failed, type it to see why: {' '.join(command)}")
+    return time.monotonic() - start, usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
-def thousand_classes(folder: Path) -> list[str]:
-    """A checkpoint with 1000 classes and its ranges; the options that use them."""
-    from calib.pictures import CalibrationSet
+def measure(target: str, precision: str, options: list[str], folder: Path) -> dict[str, Any]:
+    """Export into a bundle below ``folder``, and read from its manifest what came out."""
+    out = Path(tempfile.mkdtemp(dir=folder)) / "bundle"
+    command = [sys.executable, "-m", "levit_mobile", "export", "--target", target, "--precision", precision]
+    seconds, peak = run([*command, "--out", str(out), *options], folder)
+    manifest = json.loads((out / "manifest.json").read_text())
+    return {
+        "seconds": round(seconds, 1),
+        "peak_mb": round(peak),
+        "artifact_bytes": manifest["files"][manifest["artifact"]["file"]]["bytes"],
+        "operators": sum(manifest["operators"].values()),
+        "xnnpack_parts": manifest["delegate"]["parts"],
+        "operators_outside": sum(manifest["delegate"]["outside"].values()),
+        "parity": manifest["parity"],
+    }
 
-    torch.manual_seed(0)
-    model = LeViT(VARIANTS["levit_128s"])
-    for module in model.modules():
-        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
-            torch.nn.init.uniform_(module.weight, 0.5, 1)  # some start at 0, and would leave nothing to export
-            torch.nn.init.normal_(module.bias, std=0.1)
-        if hasattr(module, "attention_biases"):
-            torch.nn.init.normal_(module.attention_biases)  # tables that are all alike would be stored once
-    save_checkpoint(folder / "thousand.safetensors", model.eval())
-    checkpoint = load_checkpoint(folder / "thousand.safetensors")
-    pictures = CalibrationSet(golden_pictures(224), "drawn")
-    ranges = measure_ranges(
-        fuse(checkpoint.model()), pictures, checkpoint.preprocessing, weights=fingerprint(checkpoint.state)
-    )
-    (folder / "thousand.json").write_text(ranges.to_json())
-    return ["--weights", "thousand.safetensors", "--calib-data", "thousand.json"]
+
+def stored(results: Path, checkpoint: str) -> dict[str, Any]:
+    """The rows of an earlier run.
+
+    Raises:
+        UsageError: they are of other weights.
+    """
+    path = results / "export_cost.json"
+    if not path.exists():
+        return {}
+    earlier: dict[str, Any] = json.loads(path.read_text())
+    if earlier.get("checkpoint") != checkpoint:
+        raise UsageError(f"{path} is of other weights than the package has now; leave --only out")
+    rows: dict[str, Any] = earlier["rows"]
+    return rows
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", default="", help="measure anew only the rows whose name has this in it")
+    add_results_option(options)
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="measure anew only the rows whose title has this in it")
-    only = parser.parse_args().only
-    stored = FOLDER / "export_cost.json"
-    rows = json.loads(stored.read_text())["rows"] if only and stored.exists() else {}
+    args = parser().parse_args()
+    cases = [(f"{target} {name}", target, name) for target in _TARGETS for name in PRECISIONS]
+    cases += [(f"{target} int8, 1000 classes", target, "int8") for target in _TARGETS]
+    chosen = [case for case in cases if args.only in case[0]]
+    if not chosen:
+        raise UsageError(f"--only {args.only!r} is in no row's name; the rows are: {'; '.join(c[0] for c in cases)}")
+    checkpoint = subprocess.check_output([sys.executable, "-c", _SHA256], text=True).strip()
+    rows = stored(args.results, checkpoint) if args.only else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cases = [(f"10 classes, {p}", p, []) for p in PRECISIONS]
-        cases.append(("1000 classes, int8", "int8", thousand_classes(folder)))
-        for title, precision, options in cases:
-            if only not in title:
-                continue
-            out = folder / title.replace(", ", "-").replace(" ", "-")
-            command = [sys.executable, "-m", "levit_mobile", "export", "--target", "tflite"]
-            seconds, peak = run([*command, "--precision", precision, "--out", str(out), *options], folder)
-            manifest = json.loads((out / "manifest.json").read_text())
-            rows[title] = {
-                "seconds": round(seconds, 1),
-                "peak_mb": round(peak),
-                "artifact_bytes": manifest["files"]["model.tflite"]["bytes"],
-                "operators": sum(manifest["operators"].values()),
-                "xnnpack_parts": manifest["delegate"]["parts"],
-                "operators_outside": sum(manifest["delegate"]["outside"].values()),
-                "parity": manifest["parity"],
-            }
+        subprocess.run([sys.executable, Path(__file__).with_name("thousand.py"), folder], check=True)
+        for title, target, precision in chosen:
+            rows[title] = measure(target, precision, _THOUSAND if "1000" in title else [], folder)
             print(title, rows[title], flush=True)
-    write("export_cost.json", {"rows": rows})
+    write(
+        args.results, "export_cost.json", checkpoint, {"rows": {name: rows[name] for name, *_ in cases if name in rows}}
+    )
 
 
 if __name__ == "__main__":
-    main()
+    with guarded():
+        main()

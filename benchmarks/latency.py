@@ -9,47 +9,78 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from results import write
+import numpy.typing as npt
+from bundles import open_bundles
+from results import add_results_option, write
 
-from levit_mobile.bundle import open_bundle
-from levit_mobile.runtimes import open_runtime
+from levit_mobile.cli.console import guarded
+from levit_mobile.errors import UsageError
+from levit_mobile.runtimes import Runtime, open_runtime
+from levit_mobile.weights import resolve_weights
+
+_WARM_UP = 20
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", type=Path, nargs="+", help="the first is the base of all ratios")
-    parser.add_argument("--rounds", type=int, default=400)
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
-
-    bundles = [open_bundle(path) for path in args.bundles]
-    runtimes = [open_runtime(bundle, threads=args.threads) for bundle in bundles]
+def interleaved(runtimes: Sequence[Runtime], rounds: int) -> npt.NDArray[np.float64]:
+    """Milliseconds (rounds, runtimes); in each round, each runs once."""
     for runtime in runtimes:
-        runtime.profile(20)
-    times = np.empty((args.rounds, len(runtimes)))
-    for turn in range(args.rounds):
+        runtime.profile(_WARM_UP)
+    times = np.empty((rounds, len(runtimes)))
+    for turn in range(rounds):
         for at, runtime in enumerate(runtimes):
             times[turn, at] = runtime.profile(1)[0][1]
         if turn % 50 == 49:
             time.sleep(0.2)
-    names = [b.manifest["artifact"]["precision"] for b in bundles]
+    return times
+
+
+def compared(times: npt.NDArray[np.float64], names: Sequence[str], base: str) -> dict[str, dict[str, Any]]:
+    """{name: medians, their ratio to the base's and its interval}; a column of ``times`` is a name's."""
+    rounds, first = len(times), times[:, list(names).index(base)]
     rng = np.random.default_rng(0)
     rows = {}
-    for at, name in enumerate(names):
-        picks = rng.integers(args.rounds, size=(2000, args.rounds))
-        ratios = np.median(times[picks, at], axis=1) / np.median(times[picks, 0], axis=1)
+    for name, own in zip(names, times.T, strict=True):
+        picks = rng.integers(rounds, size=(2000, rounds))
+        ratios = np.median(own[picks], axis=1) / np.median(first[picks], axis=1)
         rows[name] = {
-            "p50_ms": round(float(np.median(times[:, at])), 3),
-            "p90_ms": round(float(np.quantile(times[:, at], 0.9)), 3),
-            "ratio_of_p50": round(float(np.median(times[:, at]) / np.median(times[:, 0])), 4),
+            "p50_ms": round(float(np.median(own)), 3),
+            "p90_ms": round(float(np.quantile(own, 0.9)), 3),
+            "ratio_of_p50": round(float(np.median(own) / np.median(first)), 4),
             "interval95": [round(float(v), 4) for v in np.quantile(ratios, [0.025, 0.975])],
         }
-        print(name, rows[name])
-    write("latency.json", {"rounds": args.rounds, "threads": args.threads, "base": names[0], "rows": rows})
+    return rows
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("bundles", type=Path, nargs="+", help="made from the demo weights")
+    options.add_argument("--base", default="tflite fp32", help="whose latency is 1 (%(default)s)")
+    options.add_argument("--rounds", type=int, default=400, help="inferences of each (%(default)s)")
+    options.add_argument("--threads", type=int, default=1, help="threads to run on (%(default)s)")
+    add_results_option(options)
+    return options
+
+
+def main() -> None:
+    args = parser().parse_args()
+    checkpoint = resolve_weights("demo")
+    bundles = open_bundles(args.bundles, checkpoint)
+    if args.base not in bundles:
+        raise UsageError(f"--base {args.base!r} is none of these bundles; type one of: {', '.join(bundles)}")
+    times = interleaved([open_runtime(bundle, threads=args.threads) for bundle in bundles.values()], args.rounds)
+    rows = compared(times, list(bundles), args.base)
+    for name, row in rows.items():
+        print(name, row)
+    about = {"rounds": args.rounds, "threads": args.threads, "base": args.base}
+    write(args.results, "latency.json", checkpoint.sha256, {**about, "rows": rows})
 
 
 if __name__ == "__main__":
-    main()
+    with guarded():
+        main()

@@ -1,93 +1,195 @@
-"""Write the tables in README.md and benchmarks/README.md from the results.
+"""Write the tables in the documents from the results.
 
 python benchmarks/tables.py
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from results import FOLDER
+from results import FOLDER, add_results_option
+
+from levit_mobile.cli.console import guarded
+from levit_mobile.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
+TARGETS = {"tflite": "TFLite", "executorch": "ExecuTorch"}
+SCRIPTS = ("accuracy", "latency", "export_cost", "policy")
+BASE = "tflite fp32"
+Results = dict[str, dict[str, Any]]
 
 
-def load(name: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((FOLDER / name).read_text())
-    return data
+def load(folder: Path) -> Results:
+    """{script: its figures}.
+
+    Raises:
+        UsageError: some are missing, or not all are of the same weights.
+    """
+    found: Results = {}
+    for script in SCRIPTS:
+        path = folder / f"{script}.json"
+        if not path.exists():
+            raise UsageError(f"{path} is missing; run benchmarks/{script}.py first (see benchmarks/README.md)")
+        found[script] = json.loads(path.read_text())
+        if found[script].get("checkpoint") != found[SCRIPTS[0]].get("checkpoint"):
+            raise UsageError(f"{path} and {SCRIPTS[0]}.json are of other weights; run benchmarks/{script}.py anew")
+    if found["latency"]["base"] != BASE:
+        raise UsageError(f"latency.json's base is {found['latency']['base']}; run it anew with --base '{BASE}'")
+    return found
 
 
-def summary() -> str:
+def summary(results: Results, target: str) -> str:
     """One row a precision: size, parts, accuracy, agreement, latency."""
-    accuracy, latency, cost = load("accuracy.json"), load("latency.json"), load("export_cost.json")
-    lines = [
-        "| TFLite | size | XNNPACK parts | top-1 | agreement with PyTorch | latency to fp32 |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name in PRECISIONS:
-        row, made = accuracy["rows"][f"tflite {name}"], cost["rows"][f"10 classes, {name}"]
-        ratio = latency["rows"][name]["ratio_of_p50"]
-        lines.append(
-            f"| {name} | {made['artifact_bytes'] / 1e6:.2f} MB | {made['xnnpack_parts']} | {row['top1']:.2%} | "
-            f"{row['agreement']:.2%} | {ratio:.2f} |"
-        )
-    return "\n".join(lines)
+    header = ("size", "XNNPACK parts", "top-1", "agreement with PyTorch", f"latency to {_title(BASE)}")
+    rows = []
+    for precision in PRECISIONS:
+        name = f"{target} {precision}"
+        made, right = _row(results, "export_cost", name), _row(results, "accuracy", name)
+        ratio = _row(results, "latency", name)["ratio_of_p50"]
+        shares = (_percent(right[key]["share"]) for key in ("top1", "agreement"))
+        rows.append([precision, _megabytes(made), made["xnnpack_parts"], *shares, f"{ratio:.2f}"])
+    return _table([TARGETS[target], *header], rows)
 
 
-def details() -> str:
-    """Every result with its interval."""
-    accuracy, latency, cost = load("accuracy.json"), load("latency.json"), load("export_cost.json")
-    lines = [f"Measured on {cost['machine']}; {', '.join(f'{k} {v}' for k, v in cost['packages'].items())}.", ""]
-    lines += [
-        f"`accuracy.py`, {accuracy['pictures']} pictures:",
-        "",
-        "| | top-1 | 95 % interval | agreement |",
-        "|---|---|---|---|",
-    ]
-    for name, row in accuracy["rows"].items():
-        low, high = row["interval95"]
-        lines.append(f"| {name} | {row['top1']:.2%} | {low:.2%} to {high:.2%} | {row['agreement']:.2%} |")
-    lines += ["", f"`latency.py`, {latency['rounds']} interleaved rounds, {latency['threads']} thread:", ""]
-    lines += [f"| | p50 to {latency['base']} | 95 % interval |", "|---|---|---|"]
-    for name, row in latency["rows"].items():
-        low, high = row["interval95"]
-        lines.append(f"| {name} | {row['ratio_of_p50']:.3f} | {low:.3f} to {high:.3f} |")
-    lines += ["", "`export_cost.py`, each in a process of its own:", ""]
-    lines += [
-        "| | seconds | peak memory | artifact | operators | XNNPACK parts | operators outside |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in cost["rows"].items():
-        lines.append(
-            f"| {name} | {row['seconds']:.0f} | {row['peak_mb']:,} MB | {row['artifact_bytes'] / 1e6:.2f} MB | "
-            f"{row['operators']} | {row['xnnpack_parts']} | {row['operators_outside']} |"
-        )
-    return "\n".join(lines)
-
-
-def filled(page: Path, table: str) -> str:
-    """The page's text with the table between its two marks."""
-    return re.sub(
-        r"(<!-- results -->\n).*?(<!-- /results -->)",
-        lambda m: f"{m[1]}{table}\n{m[2]}",
-        page.read_text(),
-        flags=re.DOTALL,
+def with_conditions(results: Results, table: str) -> str:
+    """The table, and below it how its figures were measured."""
+    pictures, latency = results["accuracy"]["pictures"], results["latency"]
+    return (
+        f"{table}\n\nTop-1 and agreement: all {pictures:,} validation pictures. Latency: median of {latency['rounds']} "
+        f"interleaved rounds,\n{_threads(latency)} of {_processor(latency)}; only the ratio means something."
     )
 
 
-def pages() -> dict[Path, str]:
+def details(results: Results) -> str:
+    """Every result with its interval."""
+    accuracy, latency, cost = results["accuracy"], results["latency"], results["export_cost"]
+    about = f"Measured on {cost['machine']}; {', '.join(f'{k} {v}' for k, v in cost['packages'].items())}."
+    right = [
+        [name, _percent(row["top1"]["share"]), _interval(row["top1"]), _percent(row["agreement"]["share"])]
+        for name, row in accuracy["rows"].items()
+    ]
+    times = [
+        [name, f"{row['ratio_of_p50']:.3f}", "{:.3f} to {:.3f}".format(*row["interval95"])]
+        for name, row in latency["rows"].items()
+    ]
+    costs = [
+        [
+            *(name, f"{row['seconds']:.0f}", f"{row['peak_mb']:,} MB", _megabytes(row), row["operators"]),
+            *(row["xnnpack_parts"], row["operators_outside"]),
+        ]
+        for name, row in cost["rows"].items()
+    ]
+    return "\n\n".join(
+        (
+            about,
+            with_conditions(results, summary(results, "executorch")),
+            f"`accuracy.py`, {accuracy['pictures']:,} pictures:",
+            _table(["", "top-1", "95 % interval", "agreement"], right),
+            f"`latency.py`, {latency['rounds']} interleaved rounds, {_threads(latency)}:",
+            _table(["", f"p50 to {latency['base']}", "95 % interval"], times),
+            "`export_cost.py`, each in a process of its own; 10 classes if not told otherwise:",
+            _table(["", "seconds", "peak memory", "artifact", "operators", "XNNPACK parts", "outside"], costs),
+        )
+    )
+
+
+def policy(results: Results) -> str:
+    """What each part of the int8 policy gives."""
+    found = results["policy"]
+    header = ["", "top-1", "agreement with PyTorch", "XNNPACK parts", "operators outside", "size", "latency"]
+    rows = [
+        [
+            *(name, _percent(row["top1"]["share"]), _percent(row["agreement"]["share"]), row["xnnpack_parts"]),
+            *(row["operators_outside"], _megabytes(row), f"{row['latency']['ratio_of_p50']:.2f}"),
+        ]
+        for name, row in found["rows"].items()
+    ]
+    notes = (
+        f"`benchmarks/policy.py`: {found['pictures']:,} pictures; latency to the shipped one, {found['rounds']} interleaved "
+        f"rounds,\n{_threads(found)} of {_processor(found)}. "
+        f"The values before a Hardswish of the stem go down to {found['lowest_before_hardswish']:.0f}."
+    )
+    return f"{_table(header, rows)}\n\n{notes}"
+
+
+def accuracy_of_pytorch(results: Results) -> str:
+    """The checkpoint's own accuracy, as a phrase."""
+    pictures, row = results["accuracy"]["pictures"], results["accuracy"]["rows"]["PyTorch fp32"]["top1"]
+    return f"{_percent(row['share'])} top-1 of the {pictures:,} validation pictures (95 % interval {_interval(row)})"
+
+
+def _row(results: Results, script: str, name: str) -> dict[str, Any]:
+    rows: dict[str, Any] = results[script]["rows"]
+    if name not in rows:
+        raise UsageError(f"{script}.json has no row {name}; run benchmarks/{script}.py for it too")
+    return dict(rows[name])
+
+
+def _table(header: list[str], rows: list[list[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+
+
+def _title(name: str) -> str:
+    target, _, precision = name.partition(" ")
+    return f"{TARGETS[target]} {precision}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = row["interval95"]
+    return f"{low:.2%} to {high:.2%}"
+
+
+def _megabytes(row: dict[str, Any]) -> str:
+    return f"{row['artifact_bytes'] / 1e6:.2f} MB"
+
+
+def _threads(row: dict[str, Any]) -> str:
+    return f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
+
+
+def _processor(row: dict[str, Any]) -> str:
+    return str(row["machine"].partition(",")[0])
+
+
+def filled(page: Path, mark: str, text: str) -> str:
+    """The page's text with ``text`` between its two marks.
+
+    Raises:
+        UsageError: the page has no such marks.
+    """
+    pattern = rf"(<!-- {mark} -->)(\n?).*?(<!-- /{mark} -->)"
+    new, count = re.subn(pattern, lambda m: f"{m[1]}{m[2]}{text}{m[2]}{m[3]}", page.read_text(), flags=re.DOTALL)
+    if count != 1:
+        raise UsageError(f"{page.name} needs one <!-- {mark} --> with one <!-- /{mark} --> after it, and has {count}")
+    return new
+
+
+def pages(folder: Path = FOLDER) -> dict[Path, str]:
     """{page: what it should say}."""
-    return {
-        page: filled(page, table)
-        for page, table in ((ROOT / "README.md", summary()), (ROOT / "benchmarks" / "README.md", details()))
-    }
+    results = load(folder)
+    places = (
+        ("README.md", "results", with_conditions(results, summary(results, "tflite"))),
+        ("benchmarks/README.md", "results", details(results)),
+        ("docs/quantisation.md", "policy", policy(results)),
+        ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
+    )
+    return {ROOT / name: filled(ROOT / name, mark, text) for name, mark, text in places}
 
 
 if __name__ == "__main__":
-    for page, text in pages().items():
-        page.write_text(text)
-        print(f"wrote {page.relative_to(ROOT)}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_results_option(parser)
+    with guarded():
+        for page, text in pages(parser.parse_args().results).items():
+            page.write_text(text)
+            print(f"wrote {page.relative_to(ROOT)}")

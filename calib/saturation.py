@@ -15,7 +15,7 @@ def cut_before_hardswish(ranges: Ranges) -> Ranges:
     """The same ranges with the low ends before Hardswish raised to one step below -3.
 
     Hardswish(x) = x * clip(x + 3, 0, 6) / 6 is 0 for every x <= -3: what is cut off changes nothing, and the steps that are
-    left are finer where it does. LeViT's stem reaches -19, and gains most.
+    left are finer where it does. LeViT's stem reaches far below, and gains most.
     """
     values = dict(ranges.values)
     for name in ranges.values:

@@ -1,14 +1,23 @@
-"""Every command that the documents show is run here, with stand-ins for the user's own files."""
+"""What the documents show is true: commands, tables, results and the picture.
+
+``levit`` commands are run with stand-ins for the user's own files; ``levit-export`` lines are parsed, since the export
+tests do the rest; of the Python scripts each option must be one that their ``--help`` knows. Skipped are the lines that this
+suite cannot run: ``make``, ``pip``, pytest itself, and ``tools/teach.py``, which needs packages of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -17,57 +26,45 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"]
 )
 PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
-# Run elsewhere: by .ci/run itself (the suite cannot start itself), or in test_house.py and tests/tools.
-ELSEWHERE = re.compile(
-    r"make (demo|test|lint)|.*-m \"not slow\"|.*pre-commit install|pip install|python tools/(train|teach)\.py"
-)
+ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
+RESULTS = ("accuracy", "export_cost", "latency", "policy")
+PICTURE = ROOT / "docs" / "demo.svg"
+
+
+# Commands
 
 
 def commands() -> list[tuple[str, str]]:
     """(page, command) of every indented line that starts with a program; lines that end in a backslash are joined."""
     found = []
     for page in PAGES:
-        if not page.exists():
-            continue
-        text = page.read_text().replace("\\\n", " ")
-        for line in text.splitlines():
-            if line.startswith("    ") and re.match(r"[A-Z_]*=?\S*", line.strip()):
-                words = line.split("#")[0].split()
-                programs = [w for w in words if "=" not in w]
-                if programs and (programs[0] in PROGRAMS or (words[0].startswith("_LEVIT") and programs)):
-                    found.append((page.name, " ".join(words)))
+        for line in page.read_text().replace("\\\n", " ").splitlines():
+            words = line.split("#")[0].split()
+            programs = [word for word in words if not word.startswith("_LEVIT")]  # a variable before the program
+            if line.startswith("    ") and programs and programs[0] in PROGRAMS:
+                found.append((page.name, " ".join(words)))
     return found
 
 
 def test_there_are_commands() -> None:
-    assert len(commands()) >= 15
+    assert len(commands()) >= 25
+    assert len([command for _, command in commands() if not ELSEWHERE.match(command)]) >= 18
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
-    """A user's folder: photos in two classes, a checkpoint of their own, and bundles under their default names."""
-    from levit_mobile.checkpoints import save_checkpoint
+    """A user's folder: a photo, photos of every class, and bundles under their default names."""
     from levit_mobile.weights import resolve_weights
 
     folder = tmp_path_factory.mktemp("desk")
-    rng = np.random.default_rng(0)
-    labels = list(resolve_weights("demo").labels or ())
-    for base in ("photos", "photos/train", "photos/val", "imagenette/val"):
-        if base == "photos":
-            continue
-        for label in labels:
-            (folder / base / label).mkdir(parents=True)
-            Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).save(folder / base / label / "a.png")
-    for label in labels:
-        shutil.copytree(folder / "photos/train" / label, folder / "photos" / label)
-    shutil.rmtree(folder / "photos/train")
-    shutil.rmtree(folder / "photos/val")
-    Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).save(folder / "photo.jpg")
-    save_checkpoint(folder / "mine.pth", resolve_weights("demo").model(), labels=labels)
-    (folder / "mine.pth").rename(folder / "mine.safetensors")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))
+    photo.save(folder / "photo.jpg")
+    for label in resolve_weights("demo").labels or ():
+        (folder / "photos" / label).mkdir(parents=True)
+        photo.save(folder / "photos" / label / "a.png")
     for bundle in exported.folder.glob("levit_128s-*-tflite"):
         shutil.copytree(bundle, folder / bundle.name)
     return folder
@@ -77,53 +74,157 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_documented_command(page: str, command: str, desk: Path) -> None:
     if ELSEWHERE.match(command):
-        pytest.skip(f"{command}: run by .ci/run or by tests/tools")
+        pytest.skip(f"{command}: not for this suite to run")
     if "_COMPLETE=" in command:
-        # The script for the shell is what counts; zsh and fish themselves may not be installed.
-        variable, shell = re.search(r"(_\w+_COMPLETE)=(\w+)_source", command).groups()  # type: ignore[union-attr]
-        done = subprocess.run(
-            ["levit"], env={**_environment(), variable: f"{shell}_source"}, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert f"{variable}={shell}_complete" in done.stdout
+        _check_completion(command)
         return
     words = shlex.split(command)
-    if words[0] == "levit-export" or words[:2] == ["levit", "export"]:
-        _check_export(words, desk)
-        return
-    if words[0] == "python" and words[1].startswith("benchmarks/"):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / words[1]), "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return
-    if words == ["levit", "validate", "BUNDLE", "--data", "DIR", "--weights", "demo"]:
-        return
-    done = subprocess.run(words, cwd=desk, env=_environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout
+    if words[0] == "levit-export":
+        _check_export(words)
+    elif words[0] == "python":
+        _check_script(words)
+    else:
+        assert words[0] == "levit"
+        done = _run(words, desk)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout
 
 
-def _environment() -> dict[str, str]:
-    # fish's completion file is written below the home folder.
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}
+def _run(words: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "200", **variables}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-def _check_export(words: list[str], desk: Path) -> None:
-    """Parse every option for real; the translation itself is what the export tests do, with the same options."""
+def _check_completion(command: str) -> None:
+    """The script for the shell is what counts; zsh and fish themselves may not be installed."""
+    found = re.search(r"(_\w+_COMPLETE)=(\w+)_source", command)
+    assert found
+    variable, shell = found.groups()
+    done = _run(["levit"], ROOT, **{variable: f"{shell}_source"})
+    assert done.returncode == 0, done.stderr
+    assert f"{variable}={shell}_complete" in done.stdout
+
+
+def _check_export(words: list[str]) -> None:
     from levit_mobile.cli.export import command
 
-    context = command.make_context("levit-export", words[1 if words[0] == "levit-export" else 2 :])
-    assert context.params["targets"]
+    context = command.make_context("levit-export", words[1:])
     weights = context.params["weights"]
     assert weights in ("demo", "imagenet") or Path(weights).suffix in (".pth", ".safetensors")
 
 
-def test_tables_are_the_results() -> None:
+def _check_script(words: list[str]) -> None:
+    done = _run([sys.executable, str(ROOT / words[1]), "--help"], ROOT)
+    assert done.returncode == 0, done.stderr
+    known = set(re.findall(r"--[a-z][a-z0-9-]*", done.stdout))
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+# Results
+
+
+def _tables() -> ModuleType:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
         import tables
     finally:
         sys.path.pop(0)
-    for page, text in tables.pages().items():
+    return tables
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_of_the_weights_in_the_package(name: str) -> None:
+    from levit_mobile.weights import resolve_weights
+
+    result = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    assert result.get("checkpoint") == resolve_weights("demo").sha256, f"run benchmarks/{name}.py anew"
+
+
+def test_every_result_is_looked_at() -> None:
+    assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= set(RESULTS)
+    assert set(_tables().SCRIPTS) == set(RESULTS)
+
+
+def test_tables_are_the_results() -> None:
+    for page, text in _tables().pages().items():
         assert page.read_text() == text, f"{page.name} is not what python benchmarks/tables.py writes"
+
+
+# The picture
+
+
+def drawn(svg: str) -> list[str]:
+    """The lines of the terminal that ``tools/draw_demo.py`` drew."""
+    width = 12.2  # of a character, in the SVG's units
+    lines: defaultdict[int, str] = defaultdict(str)
+    for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+        place = re.fullmatch(r"url\(#demo-line-(\d+)\)", text.get("clip-path", ""))
+        if place:
+            line, column = int(place[1]), round(float(text.get("x", "")) / width)
+            lines[line] = (lines[line].ljust(column) + (text.text or "").replace("\xa0", " ")).rstrip("\n")
+    return [lines[number].rstrip() for number in range(max(lines) + 1)]
+
+
+def test_the_picture_needs_no_network() -> None:
+    svg = PICTURE.read_text()
+    assert "@font-face" not in svg
+    assert "url(http" not in svg
+
+
+def test_the_picture_is_of_make_demo() -> None:
+    lines = drawn(PICTURE.read_text())
+    assert lines[0] == "$ make demo"
+    assert ".venv/bin/levit-export --target tflite --int8 --overwrite --out build/levit_128s-int8-tflite" in lines
+    assert [line for line in lines if line.startswith(".venv/bin/levit predict build/levit_128s-int8-tflite ")]
+    assert lines[-1] == "The bundle is in ~/levit-mobile/build/levit_128s-int8-tflite"
+
+
+@pytest.mark.slow
+def test_the_picture_shows_what_an_export_gives(exported: Exported) -> None:
+    blocks = exported.stdout.strip().split("\n\n")
+    printed = next(block for block in blocks if block.startswith("levit_128s-int8-tflite\n")).splitlines()
+    shown = drawn(PICTURE.read_text())
+    for fact in ("artifact", "runs as"):
+        assert next(line for line in printed if line.startswith(f"  {fact} ")) in shown
+    # The last bits of float kernels depend on the processor, and can move a value to the next int8 step.
+    ours, theirs = (next(line for line in lines if line.startswith("  parity ")) for lines in (printed, shown))
+    numbers = re.compile(r"\d+(?:\.\d+)?(?:e[+-]\d+)?")
+    assert numbers.sub("*", ours) == numbers.sub("*", theirs)
+    measured, kept = ([float(number) for number in numbers.findall(line)] for line in (ours, theirs))
+    assert kept[0] == pytest.approx(measured[0], rel=0.3)
+    assert kept[1] == pytest.approx(measured[1], abs=1e-3)
+    assert kept[2:] == measured[2:]
+
+
+@pytest.fixture
+def draw_demo() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import draw_demo
+    finally:
+        sys.path.pop(0)
+    return draw_demo
+
+
+def test_drawing(draw_demo: ModuleType) -> None:
+    lines = ['a  <b> & "c" [red]d[/red]', "", "  indented: " + 200 * "x", "~/levit-mobile/build"]
+    assert drawn(draw_demo.draw(lines)) == ["$ make demo", *lines]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_recording(draw_demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is built already is built anew; installing is not in the picture, nor is the place of the checkout."""
+    (tmp_path / "Makefile").write_text(
+        "demo: .venv/demo.stamp build/bundle\n\techo in $(CURDIR)/build >&2\n\t@echo $$PATH $$FORCE_COLOR\n"
+        "build/bundle:\n\tmkdir -p $@\n.venv/demo.stamp:\n\tmkdir .venv\n\ttouch $@\n"
+    )
+    (tmp_path / "build" / "bundle").mkdir(parents=True)
+    monkeypatch.setattr(draw_demo, "ROOT", tmp_path)
+    monkeypatch.setattr(draw_demo, "BUNDLE", tmp_path / "build" / "bundle")
+    monkeypatch.setenv("PATH", f"{tmp_path}/.venv/bin{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = draw_demo.record()
+    assert lines[:-1] == ["mkdir -p build/bundle", "echo in ~/levit-mobile/build >&2", "in ~/levit-mobile/build"]
+    assert "levit-mobile/.venv" not in lines[-1]
+    assert not lines[-1].endswith(" 1")
