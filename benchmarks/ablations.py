@@ -28,18 +28,22 @@ class Ablations:
 
     Args:
         artifact: a float32 ``model.tflite`` of the exporter's, whose tensors are named after layers.
-        ranges: of its activations, as measured.
+        ranges: of its activations, as shipped.
+        plain: the smallest and greatest values alone, from the same pictures.
         inputs: calibration pictures as the artifact takes them, (1, S, S, 3) each; for what ``ranges`` do not cover.
     """
 
-    def __init__(self, artifact: bytes, ranges: Ranges, inputs: Iterable[npt.NDArray[np.float32]]) -> None:
-        self._artifact, self._ranges, self._inputs = artifact, ranges, inputs
+    def __init__(
+        self, artifact: bytes, ranges: Ranges, plain: Ranges, inputs: Iterable[npt.NDArray[np.float32]]
+    ) -> None:
+        self._artifact, self._ranges, self._plain, self._inputs = artifact, ranges, plain, inputs
         self._calibrated: _Seen = {}
 
     def all(self) -> Mapping[str, Callable[[], bytes]]:
         """{what was changed: makes the artifact, without the quantiser's bars and warnings}."""
         makers = {
-            "ranges not cut before Hardswish": lambda: _packed(self._by_policy(self._ranges)),
+            "stem not clipped": lambda: _packed(self._by_policy(cut_before_hardswish(self._plain))),
+            "smallest and greatest values as ranges": lambda: _packed(self._by_policy(self._plain)),
             "bias tables and zero points not packed": lambda: _plain(self._by_policy(self._cut())),
             "reshape, transpose, pad in float": self._movement_in_float,
             "residual and bias adds in int8 too": self._adds_too,

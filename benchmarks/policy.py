@@ -2,8 +2,8 @@
 
     python benchmarks/policy.py --data imagenette/val --calib-data imagenette/train levit_128s-fp32-tflite levit_128s-int8-tflite
 
-All rows are the float artifact, quantised. Two of them need the range of every tensor: --calib-data is for them, and should
-be what the ranges in the package were measured on.
+All rows are the float artifact, quantised. Some need ranges that the package does not have: --calib-data is for them, and
+should be what the ranges in the package were measured on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from latency import compared, interleaved
 from results import add_results_option, write
 
 from calib.pictures import load_calibration_set
-from calib.ranges import bundled_ranges
+from calib.ranges import bundled_ranges, measure_ranges
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import UsageError
+from levit_mobile.fuse import fuse
 from levit_mobile.preprocess import normalise
 from levit_mobile.runtimes.tflite import open_artifact
 from levit_mobile.weights import resolve_weights
@@ -54,9 +55,10 @@ def main() -> None:
             f"this takes two bundles, tflite fp32 and tflite int8, not: {', '.join(bundles)}; "
             "make them with: levit-export --target tflite --precision fp32 --int8"
         )
-    pictures = load_calibration_set(args.calib_data, spec, count=args.calib_samples, seed=0).pixels
-    inputs = [np.ascontiguousarray(normalise(p[None], spec).transpose(0, 2, 3, 1)) for p in pictures]
-    ablations = Ablations(bundles["tflite fp32"].artifact.read_bytes(), ranges, inputs)
+    pictures = load_calibration_set(args.calib_data, spec, count=args.calib_samples, seed=0)
+    plain = measure_ranges(fuse(checkpoint.model()), pictures, spec, weights=ranges.weights)
+    inputs = [np.ascontiguousarray(normalise(p[None], spec).transpose(0, 2, 3, 1)) for p in pictures.pixels]
+    ablations = Ablations(bundles["tflite fp32"].artifact.read_bytes(), ranges, plain, inputs)
     exam = examination(args.data, checkpoint)
     rows: dict[str, dict[str, Any]] = {}
     runtimes = []
@@ -84,7 +86,7 @@ def main() -> None:
         "pictures": len(exam),
         "rounds": args.rounds,
         "threads": args.threads,
-        "lowest_before_hardswish": min(low for name, (low, _) in ranges.values.items() if name.startswith("stem.")),
+        "lowest_before_hardswish": min(low for name, (low, _) in plain.values.items() if name.startswith("stem.")),
     }
     write(args.results, "policy.json", checkpoint.sha256, {**about, "rows": rows})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from calib.outliers import clip_outliers
 from calib.pictures import load_calibration_set
 from calib.ranges import fingerprint, measure_ranges
 from levit_mobile.fuse import fuse
@@ -24,8 +25,9 @@ def main() -> None:
     args = parser.parse_args()
     checkpoint = resolve_weights("demo")
     pictures = load_calibration_set(args.data, checkpoint.preprocessing, count=args.samples, seed=args.seed)
-    weights = fingerprint(checkpoint.state)
-    ranges = measure_ranges(fuse(checkpoint.model()), pictures, checkpoint.preprocessing, weights=weights)
+    model, spec = fuse(checkpoint.model()), checkpoint.preprocessing
+    ranges = measure_ranges(model, pictures, spec, weights=fingerprint(checkpoint.state))
+    ranges = clip_outliers(ranges, model, pictures, spec)
     RANGES.write_text(ranges.to_json())
     print(f"wrote {RANGES.name}: {len(ranges.values)} ranges from {ranges.samples} pictures")
 

@@ -219,6 +219,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _measure(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Ranges:
+    from calib.outliers import clip_outliers
     from calib.pictures import load_calibration_set
     from calib.ranges import fingerprint, load_ranges, measure_ranges
     from levit_mobile.fuse import fuse
@@ -235,10 +236,9 @@ def _measure(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps:
             advance(now - done)
             done = now
 
-        weights = fingerprint(checkpoint.state)
-        return measure_ranges(
-            fuse(checkpoint.model()), pictures, checkpoint.preprocessing, weights=weights, progress=progress
-        )
+        model, spec, weights = fuse(checkpoint.model()), checkpoint.preprocessing, fingerprint(checkpoint.state)
+        ranges = measure_ranges(model, pictures, spec, weights=weights, progress=progress)
+        return clip_outliers(ranges, model, pictures, spec)
 
 
 def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, runtime: Runtime) -> dict[str, Any]:

@@ -86,7 +86,8 @@ def test_policy(exported: Exported, pictures: Path, tmp_path: Path) -> None:
     assert list(rows) == [
         "as shipped",
         "nothing in int8",
-        "ranges not cut before Hardswish",
+        "stem not clipped",
+        "smallest and greatest values as ranges",
         "bias tables and zero points not packed",
         "reshape, transpose, pad in float",
         "residual and bias adds in int8 too",
