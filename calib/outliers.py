@@ -63,6 +63,8 @@ def clip_outliers(
         for handle in handles:
             handle.remove()
     values = {**ranges.values, **{name: least_error(found, *ends[name]) for name, found in counts.items()}}
+    for reader in ("q", "k", "v"):  # the first block reads the stem's output as it is, so it has one range
+        values[f"blocks.0.{reader}.in"] = values[f"stem.{len(model.stem) - 1}.out"]
     return replace(ranges, values=values, method=f"{ranges.method}; least squared error in the stem")
 
 

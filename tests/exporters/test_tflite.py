@@ -408,6 +408,7 @@ def test_one_translation_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) 
     assert ran == [("nhwc", "float32"), ("nhwc", "uint8"), ("nchw", "float32")]
 
 
+@pytest.mark.filterwarnings("ignore")  # of the converter, in this process
 def test_a_larger_variant(random_fill: Callable[..., nn.Module], tmp_path: Path) -> None:
     """LeViT-256: other widths, another key dimension, random weights; the same one part and the same gate."""
     model = random_fill(LeViT(get_variant("levit_256"), num_classes=10))

@@ -167,7 +167,7 @@ def test_inspect(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "extras"), [(["tflite"], "tflite"), (["executorch"], "executorch"), (["all"], "tflite,executorch")]
+    ("targets", "extras"), [(["tflite"], "tflite"), (["executorch"], "executorch"), (["all"], "tflite,executorch,onnx")]
 )
 def test_exporting_says_what_is_missing(targets: list[str], extras: str, tmp_path: Path) -> None:
     asked = [part for target in targets for part in ("--target", target)]
