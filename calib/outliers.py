@@ -28,8 +28,8 @@ def clip_outliers(
 ) -> Ranges:
     """The same ranges, with those of the stem drawn in to where int8's squared error is least.
 
-    One value in a million in the stem is twice as far out as the rest, and every step of int8 pays for it. Later layers
-    keep all of their range: on the bundled checkpoint the same for them gained nothing.
+    There a few values lie far outside the rest, and every step of int8 pays for them; what it gives is in
+    docs/quantisation.md. Later layers keep all of their range.
 
     Args:
         ranges: smallest and greatest values, from ``measure_ranges`` on the same pictures.

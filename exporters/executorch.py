@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import warnings
@@ -60,14 +61,8 @@ def _in_precision(program: Program) -> DeployLeViT:
     if program.precision.name == "int8-dynamic":
         return quantize_dynamic(program.model)
     if program.precision.name == "fp16":
-        return _half(program.model)
+        return copy.deepcopy(program.model).half()
     return program.model
-
-
-def _half(model: DeployLeViT) -> DeployLeViT:
-    import copy
-
-    return copy.deepcopy(model).half()
 
 
 class _Entry(nn.Module):
@@ -107,10 +102,11 @@ def _told(program: Program) -> dict[str, Any]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """ExecuTorch's passes log and warn about things that nobody here can change."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -8,12 +8,15 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Anatomy", "Port", "Runtime", "quiet"]
+from levit_mobile.errors import BundleError
+
+__all__ = ["Anatomy", "Port", "Runtime", "quiet", "takes_nhwc"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,18 @@ class Runtime(Protocol):
     def profile(self, runs: int) -> list[tuple[str, float]]:
         """(what, milliseconds) of ``runs`` inferences, for each of them: at least the whole."""
         ...
+
+
+def takes_nhwc(path: Path, port: Port, size: int) -> bool:
+    """Whether an artifact's input is (1, S, S, 3); otherwise it is (1, 3, S, S).
+
+    Raises:
+        BundleError: it is neither.
+    """
+    nhwc, nchw = (1, size, size, 3), (1, 3, size, size)
+    if port.shape not in (nhwc, nchw):
+        raise BundleError(f"{path}: takes {port.shape}, expected {nhwc} or {nchw}")
+    return port.shape == nhwc
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet
+from levit_mobile.runtimes.base import Anatomy, Port, quiet, takes_nhwc
 
 __all__ = ["ExecutorchRuntime", "open_artifact"]
 
@@ -71,11 +71,7 @@ class ExecutorchRuntime:
             _port("image", about.input_tensor_meta(0)),
             _port("logits", about.output_tensor_meta(0)),
         )
-        self._nhwc = self.input.shape == (1, size, size, 3)
-        if not self._nhwc and self.input.shape != (1, 3, size, size):
-            raise BundleError(
-                f"{path}: takes {self.input.shape}, expected (1, {size}, {size}, 3) or (1, 3, {size}, {size})"
-            )
+        self._nhwc = takes_nhwc(path, self.input, size)
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (B, S, S, 3) -> float32 (B, classes)."""

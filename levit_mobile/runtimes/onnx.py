@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet
+from levit_mobile.runtimes.base import Anatomy, Port, quiet, takes_nhwc
 
 __all__ = ["OnnxRuntime", "open_artifact"]
 
@@ -57,11 +57,7 @@ class OnnxRuntime:
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
         self.input, self.output = _port(inputs[0]), _port(outputs[0])
-        self._nhwc = self.input.shape == (1, size, size, 3)
-        if not self._nhwc and self.input.shape != (1, 3, size, size):
-            raise BundleError(
-                f"{path}: takes {self.input.shape}, expected (1, {size}, {size}, 3) or (1, 3, {size}, {size})"
-            )
+        self._nhwc = takes_nhwc(path, self.input, size)
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (B, S, S, 3) -> float32 (B, classes)."""

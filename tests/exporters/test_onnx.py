@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-import torch
+from answers import in_pytorch, of_range
 from exports import Exported, run_script
 from onnx import helper, numpy_helper
-from pictures import draw
 
 from calib.ranges import bundled_ranges
 from calib.saturation import cut_before_hardswish
 from exporters import onnx as exporter
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.errors import BundleError, ExportError
-from levit_mobile.fuse import DeployLeViT, fuse
-from levit_mobile.preprocess import IMAGENET, normalise, resize_and_crop
+from levit_mobile.fuse import DeployLeViT
+from levit_mobile.preprocess import IMAGENET
 from levit_mobile.program import build_program
 from levit_mobile.qdq import quantize_static
 from levit_mobile.runtimes import open_runtime
@@ -36,29 +34,8 @@ PRECISIONS = ("fp32", "int8")
 LAYERS = {"Conv": 6, "Softmax": 11, "HardSwish": 25, "ReduceMean": 1}
 
 
-@pytest.fixture(scope="module")
-def deploy() -> DeployLeViT:
-    return fuse(resolve_weights("demo").model())
-
-
-@pytest.fixture(scope="module")
-def pixels() -> npt.NDArray[np.uint8]:
-    """Twelve pictures that are not among the golden ones."""
-    return np.stack([resize_and_crop(draw(f"{300 + 7 * n}x{280 - n}"), IMAGENET) for n in range(12)])
-
-
 def bundle(exported: Exported, precision: str) -> Bundle:
     return open_bundle(exported.bundle(f"levit_128s-{precision}-onnx"))
-
-
-def of_range(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
-    """Greatest difference, as a share of the expected logits' range."""
-    return float(np.abs(found - expected).max() / (expected.max() - expected.min()))
-
-
-def in_pytorch(model: DeployLeViT, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    with torch.inference_mode():
-        return np.asarray(model(torch.from_numpy(normalise(pixels, IMAGENET))).numpy())
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
