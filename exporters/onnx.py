@@ -26,21 +26,23 @@ def export(program: Program, folder: Path) -> Path:
     """Write ``model.onnx`` into ``folder``.
 
     Input ``image``: float32 (1, 3, S, S), normalised, or (1, S, S, 3) with layout nhwc. Output ``logits``: float32
-    (1, classes). ``metadata_props`` hold ``labels``, ``preprocessing`` and ``layout`` as JSON, and ``model_id``.
+    (1, classes). With the option ``batch`` dynamic, (batch, ...) in both. ``metadata_props`` hold ``labels``,
+    ``preprocessing`` and ``layout`` as JSON, and ``model_id``.
 
     Raises:
         ExportError: PyTorch's exporter failed, or wrote what ONNX's checker refuses.
     """
     import onnx
 
-    size = program.image_size
-    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
+    size, dynamic = program.image_size, program.options.get("batch") == "dynamic"
+    batch = 2 if dynamic else 1  # PyTorch takes a dimension of 1 for one that stays 1
+    shape = (batch, size, size, 3) if program.layout == "nhwc" else (batch, 3, size, size)
     model = program.model
     if program.precision.name == "int8":
         assert program.ranges is not None
         model = quantize_static(model, program.ranges)
     try:
-        graph = _run_exporter(_Entry(model, program.layout).eval(), torch.zeros(shape))
+        graph = _run_exporter(_Entry(model, program.layout).eval(), torch.zeros(shape), dynamic)
         _describe(graph, program)
         onnx.checker.check_model(graph, full_check=True)
     except Exception as error:  # the exporter, its passes and the checker each raise their own
@@ -62,15 +64,17 @@ class _Entry(nn.Module):
         return logits
 
 
-def _run_exporter(entry: nn.Module, example: Tensor) -> Any:
+def _run_exporter(entry: nn.Module, example: Tensor, dynamic: bool) -> Any:
     before = logging.root.manager.disable
+    axes = ({0: torch.export.Dim("batch", min=1)},) if dynamic else None
     logging.disable(logging.WARNING)  # of operators that other packages would bring
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             written = torch.onnx.export(
-                torch.export.export(entry, (example,)),
+                torch.export.export(entry, (example,), dynamic_shapes=axes),
                 dynamo=True,
+                dynamic_shapes=axes,  # for their names
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["logits"],

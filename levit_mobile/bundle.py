@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,14 @@ class Bundle:
 
     @property
     def artifact(self) -> Path:
-        """The file that runs."""
+        """The file that runs, or the folder (Core ML's package is one)."""
         return self.folder / str(self.manifest["artifact"]["file"])
+
+    @property
+    def artifact_bytes(self) -> int:
+        """Its size as the manifest has it, of all files together."""
+        files = self.manifest["files"]
+        return sum(files[name]["bytes"] for name in _parts_of(self.manifest["artifact"]["file"], files))
 
     @property
     def labels(self) -> list[str]:
@@ -205,7 +211,7 @@ def _problem(data: Any) -> str | None:
                 return f"has a bad size for {name!r}"
             if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
                 return f"has a bad sha256 for {name!r}"
-        if data["artifact"]["file"] not in files or GOLDEN not in files:
+        if not _parts_of(data["artifact"]["file"], files) or GOLDEN not in files:
             return "does not list its artifact and golden inputs"
         spec = Preprocessing.from_dict(data["preprocessing"])
         if spec.resize > _MOST_PIXELS:  # the crop is never larger
@@ -227,6 +233,11 @@ def _problem(data: Any) -> str | None:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return f"lacks or garbles {error}"
     return None
+
+
+def _parts_of(artifact: str, files: Iterable[str]) -> list[str]:
+    """The artifact's files: itself, or what lies in it where it is a folder."""
+    return [name for name in files if name == artifact or name.startswith(f"{artifact}/")]
 
 
 def _is_port(port: dict[str, Any]) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,91 +14,19 @@ import numpy.typing as npt
 from levit_mobile import __version__
 from levit_mobile.bundle import Bundle, Golden, bundle_writer, open_bundle, write_manifest
 from levit_mobile.checkpoints import Checkpoint
-from levit_mobile.errors import CheckError, RuntimeMissingError, UsageError, install_hint
+from levit_mobile.errors import CheckError, RuntimeMissingError, install_hint
 from levit_mobile.evaluate import Parity, compare
 from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import normalise
-from levit_mobile.program import IoDtype, Layout, Program
+from levit_mobile.program import Program
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime
+from levit_mobile.targets import TARGETS, check_request
 
-__all__ = ["EXPORTERS", "Target", "bundle_name", "check_request", "export_bundle", "reference_model", "write_golden"]
+__all__ = ["export_bundle", "reference_model", "write_golden"]
 
-
-@dataclass(frozen=True)
-class Target:
-    """One row of the table of targets.
-
-    Attributes:
-        module: has ``export(program, folder) -> Path``.
-        extra: what pip installs for it.
-        packages: whose versions the manifest tells.
-        precisions: that it can do.
-        layouts: of the input; the first is the default.
-        io_dtypes: of input and output.
-    """
-
-    module: str
-    extra: str
-    packages: tuple[str, ...]
-    precisions: tuple[str, ...]
-    layouts: tuple[Layout, ...]
-    io_dtypes: tuple[IoDtype, ...]
-
-
-EXPORTERS: dict[str, Target] = {
-    "tflite": Target(
-        "exporters.tflite",
-        "tflite",
-        ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
-        precisions=("fp32", "fp16", "int8", "int8-dynamic"),
-        layouts=("nhwc", "nchw"),
-        io_dtypes=("float32", "int8", "uint8"),
-    ),
-    "executorch": Target(
-        "exporters.executorch",
-        "executorch",
-        ("executorch",),
-        precisions=("fp32", "fp16", "int8", "int8-dynamic"),
-        layouts=("nchw", "nhwc"),
-        io_dtypes=("float32",),
-    ),
-    "onnx": Target(
-        "exporters.onnx",
-        "onnx",
-        ("onnx", "onnxruntime", "onnxscript"),
-        precisions=("fp32", "int8"),
-        layouts=("nchw", "nhwc"),
-        io_dtypes=("float32",),
-    ),
-}
 _PACKAGES = ("torch", "numpy", "pillow")
-
-
-def check_request(target: str, precision: str, io_dtype: str, layout: str | None) -> Layout:
-    """The layout of the input, once it is clear that the target can do all that is asked for.
-
-    Raises:
-        UsageError: it cannot; the message lists what it can.
-    """
-    if target not in EXPORTERS:
-        raise UsageError(f"unknown target {target!r}; type one of: {', '.join(EXPORTERS)}")
-    row = EXPORTERS[target]
-    asked = (
-        ("--precision", precision, row.precisions),
-        ("--io-dtype", io_dtype, row.io_dtypes),
-        ("--layout", layout or row.layouts[0], row.layouts),
-    )
-    for option, value, able in asked:
-        if value not in able:
-            raise UsageError(f"--target {target} cannot do {option} {value}; it can do: {', '.join(able)}")
-    return cast(Layout, layout or row.layouts[0])
-
-
-def bundle_name(checkpoint: Checkpoint, precision: str, target: str) -> str:
-    """The folder's default name, for example ``levit_128s-int8-tflite``."""
-    return f"{checkpoint.variant.name}-{precision}-{target}"
 
 
 def reference_model(checkpoint: Checkpoint) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
@@ -142,7 +69,7 @@ def export_bundle(
 
     Args:
         program: what to translate.
-        target: a name in ``EXPORTERS``.
+        target: a name in ``TARGETS``.
         folder: the bundle to be; its parent is made if need be.
         golden: from ``write_golden`` of the same checkpoint.
         overwrite: replace a bundle that is there.
@@ -155,7 +82,7 @@ def export_bundle(
         ExportError: a converter failed, or the folder cannot be written.
         RuntimeMissingError: the target's packages are not installed.
     """
-    check_request(target, program.precision.name, program.io_dtype, program.layout)
+    check_request(target, program.precision.name, program.io_dtype, program.layout, program.options)
     with bundle_writer(folder, overwrite=overwrite) as scratch:
         with step(f"translating to {target}, {program.precision.name}"):
             artifact = _translate(program, target, scratch)
@@ -184,12 +111,12 @@ def export_bundle(
 
 def _translate(program: Program, target: str, folder: Path) -> Path:
     try:
-        artifact: Path = import_module(EXPORTERS[target].module).export(program, folder)
+        artifact: Path = import_module(TARGETS[target].module).export(program, folder)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
             raise
         raise RuntimeMissingError(
-            f"--target {target} needs the package {error.name}; {install_hint(EXPORTERS[target].extra)}"
+            f"--target {target} needs the package {error.name}; {install_hint(TARGETS[target].extra)}"
         ) from error
     return artifact
 
@@ -198,7 +125,7 @@ def _manifest(
     program: Program, target: str, file: str, runtime: Runtime, parity: Parity, accuracy: dict[str, Any] | None
 ) -> dict[str, Any]:
     checkpoint, anatomy = program.checkpoint, runtime.anatomy()
-    raw = program.io_dtype != "float32"
+    raw = runtime.input.dtype in ("uint8", "int8")
     return {
         "model": {
             "variant": checkpoint.variant.name,
@@ -213,6 +140,7 @@ def _manifest(
         "artifact": {
             "file": file,
             "target": target,
+            "options": dict(program.options),
             "precision": program.precision.name,
             "scheme": program.precision.scheme,
         },
@@ -233,7 +161,7 @@ def _manifest(
         },
         "tools": {
             "levit-mobile": __version__,
-            **{name: metadata.version(name) for name in sorted({*_PACKAGES, *EXPORTERS[target].packages})},
+            **{name: metadata.version(name) for name in sorted({*_PACKAGES, *TARGETS[target].packages})},
         },
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from calib.ranges import Ranges, bundled_ranges, fingerprint
@@ -33,6 +34,7 @@ class Program:
         io_dtype: float32: normalised pictures in, logits out. int8 and uint8: raw pixels in (int8: less 128), logits
             quantised; the normalisation is then part of the artifact.
         layout: of the input.
+        options: of the target, complete: see ``targets.check_request``.
     """
 
     model: DeployLeViT
@@ -43,6 +45,7 @@ class Program:
     ranges: Ranges | None
     io_dtype: IoDtype = "float32"
     layout: Layout = "nhwc"
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -63,6 +66,7 @@ def build_program(
     labels: tuple[str, ...] | None = None,
     io_dtype: IoDtype = "float32",
     layout: Layout = "nhwc",
+    options: Mapping[str, str] | None = None,
 ) -> Program:
     """Fuse a checkpoint and put together what exporters need.
 
@@ -71,6 +75,9 @@ def build_program(
         precision: a name in ``PRECISIONS``.
         ranges: measured on these weights; None takes the bundled ones, which fit the bundled checkpoint only.
         labels: names of the classes; None takes the checkpoint's, or class_0, class_1...
+        io_dtype: of input and output.
+        layout: of the input.
+        options: of the target, complete.
 
     Raises:
         CalibrationError: ranges are needed and there are none for these weights.
@@ -92,7 +99,7 @@ def build_program(
         ranges = cut_before_hardswish(ranges)
     else:
         ranges = None
-    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout)
+    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout, options or {})
 
 
 def class_names(checkpoint: Checkpoint, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -15,6 +16,7 @@ from click.shell_completion import CompletionItem
 from levit_mobile.cli.console import Output, Steps, json_option, levit_command, needing, verbose_option
 from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
+from levit_mobile.targets import TARGETS, bundle_name, check_request
 from levit_mobile.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
     from levit_mobile.bundle import Bundle
     from levit_mobile.checkpoints import Checkpoint
     from levit_mobile.datasets import LabelledPictures
+    from levit_mobile.program import IoDtype, Layout
     from levit_mobile.runtimes.base import Runtime
 
 __all__ = ["command"]
 
-_TARGETS = ("tflite", "executorch", "onnx")  # what pip installs for each is called the same
+_OPTIONS = sorted({name for row in TARGETS.values() for name in row.options})
+
+
+def _values(name: str) -> click.Choice[str]:
+    """What an option of one target may be set to; the table has it."""
+    return click.Choice(next(row.options[name] for row in TARGETS.values() if name in row.options))
 
 
 def _complete_weights(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -42,7 +50,7 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
 @click.option(
     "--target",
     "targets",
-    type=click.Choice((*_TARGETS, "all")),
+    type=click.Choice((*TARGETS, "all")),
     multiple=True,
     required=True,
     help="What to make; may be repeated.",
@@ -96,6 +104,9 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
     help="Of the input.  [default: nhwc for tflite, nchw for the others]",
 )
 @click.option(
+    "--batch", type=_values("batch"), help="onnx: pictures in a call; dynamic takes any number.  [default: 1]"
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"
 )
 @click.option(
@@ -117,14 +128,15 @@ def command(
     calib_samples: int,
     seed: int,
     label_file: Path | None,
-    io_dtype: str,
-    layout: str | None,
+    io_dtype: IoDtype,
+    layout: Layout | None,
     out: Path | None,
     eval_data: Path | None,
     overwrite: bool,
     allow_drift: bool,
     as_json: bool,
     verbose: bool,
+    **options: str | None,
 ) -> None:
     """Turn a trained LeViT into bundles that are fused, quantised and compared with PyTorch.
 
@@ -135,23 +147,27 @@ def command(
     levit-export --target tflite --int8 --weights imagenet --model levit_256 --calib-data photos/
     """
     chosen = list(dict.fromkeys([*precisions, *(["int8"] if int8 else [])])) or ["fp32"]
-    kinds = list(dict.fromkeys(t for name in targets for t in (_TARGETS if name == "all" else (name,))))
+    kinds = list(dict.fromkeys(t for name in targets for t in (TARGETS if name == "all" else (name,))))
     if out is not None and len(chosen) * len(kinds) > 1:
         raise UsageError("--out names one bundle, but several are to be made; leave it out")
     needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
     if io_dtype != "float32":
         needed.append(f"--io-dtype {io_dtype}")
     _check_calibration(calib_data, needed)
+    asked = {name: value for name in _OPTIONS if (value := options[name.replace("-", "_")]) is not None}
+    plan = [
+        check_request(target, name, io_dtype, layout, _of_target(asked, target, kinds))
+        for name, target in product(chosen, kinds)
+    ]
     output = Output(as_json)
     steps = click.get_current_context().with_resource(Steps(verbose=verbose))
     with steps.step("loading PyTorch"), needing(*kinds):
         from levit_mobile.bundle import check_vacant
         from levit_mobile.datasets import find_labelled
-        from levit_mobile.pipeline import bundle_name, check_request, export_bundle, write_golden
-        from levit_mobile.program import IoDtype, build_program, class_names, missing_ranges
+        from levit_mobile.pipeline import export_bundle, write_golden
+        from levit_mobile.program import build_program, class_names, missing_ranges
         from levit_mobile.weights import resolve_weights
 
-    plan = [(name, target, check_request(target, name, io_dtype, layout)) for name, target in product(chosen, kinds)]
     # What can go wrong is looked at before the long parts: the download, the calibration, the translation.
     if needed and calib_data is None and weights == "imagenet":
         raise missing_ranges(needed[0])
@@ -164,23 +180,34 @@ def command(
     with steps.download("downloading weights") as advance:
         checkpoint = resolve_weights(weights, variant=variant, progress=advance)
     names = class_names(checkpoint, labels)
-    for precision, target, _ in plan:
-        check_vacant(out or Path(bundle_name(checkpoint, precision, target)), overwrite=overwrite)
+    folders = [out or Path(bundle_name(checkpoint.variant.name, request)) for request in plan]
+    for folder in folders:
+        check_vacant(folder, overwrite=overwrite)
     accuracy = None
     if eval_data is not None:
         accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
     ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
-    build = partial(build_program, checkpoint, ranges=ranges, labels=names, io_dtype=cast(IoDtype, io_dtype))
     with steps.step("fusing"):
-        programs = [(build(precision, layout=axes), target) for precision, target, axes in plan]
+        programs = [
+            build_program(
+                checkpoint,
+                r.precision,
+                ranges=ranges,
+                labels=names,
+                io_dtype=r.io_dtype,
+                layout=r.layout,
+                options=r.options,
+            )
+            for r in plan
+        ]
     with steps.step("asking PyTorch for the reference"):
         golden = write_golden(checkpoint)
     made = []
-    for program, target in programs:
+    for program, request, folder in zip(programs, plan, folders, strict=True):
         bundle = export_bundle(
             program,
-            target,
-            out or Path(bundle_name(checkpoint, program.precision.name, target)),
+            request.target,
+            folder,
             golden=golden,
             overwrite=overwrite,
             allow_drift=allow_drift,
@@ -190,6 +217,15 @@ def command(
         made.append(bundle)
         _show(output, bundle)
     output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
+
+
+def _of_target(asked: Mapping[str, str], target: str, kinds: Sequence[str]) -> dict[str, str]:
+    """Those options that a target has; the others too where no target that is to be made has them, to be refused."""
+    return {
+        k: v
+        for k, v in asked.items()
+        if k in TARGETS[target].options or not any(k in TARGETS[t].options for t in kinds)
+    }
 
 
 def _check_calibration(source: Path | None, needed: list[str]) -> None:
@@ -251,7 +287,7 @@ def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, 
 def _facts(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
-        "bytes": manifest["files"][manifest["artifact"]["file"]]["bytes"],
+        "bytes": bundle.artifact_bytes,
         **{key: manifest[key] for key in ("model", "artifact", "delegate", "parity", "accuracy")},
     }
 

@@ -36,7 +36,7 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     runtime = open_runtime(opened, threads=threads)
     anatomy, manifest = runtime.anatomy(), opened.manifest
     times = _time(runtime, runs)
-    size = opened.artifact.stat().st_size
+    size = opened.artifact_bytes
     result: dict[str, Any] = {
         "folder": str(bundle),
         "artifact": manifest["artifact"],

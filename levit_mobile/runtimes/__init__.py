@@ -36,7 +36,7 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
     )
     shapes = list(runtime.input.shape), list(runtime.output.shape)
     told = bundle.manifest["input"]["shape"], bundle.manifest["output"]["shape"]
-    if shapes != told or shapes[1] != [1, len(bundle.labels)]:
+    if shapes != told or shapes[1][1:] != [len(bundle.labels)]:
         raise BundleError(
             f"{bundle.artifact}: goes from {shapes[0]} to {shapes[1]}, the manifest says {told[0]} to {told[1]}"
         )

@@ -21,7 +21,10 @@ __all__ = ["Anatomy", "Port", "Runtime", "quiet", "takes_nhwc"]
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of an artifact: name, shape and number format; scale is 0 where the numbers are float."""
+    """An input or output of an artifact: name, shape and number format; scale is 0 where the numbers are float.
+
+    A batch of any size is -1.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -76,15 +79,15 @@ class Runtime(Protocol):
 
 
 def takes_nhwc(path: Path, port: Port, size: int) -> bool:
-    """Whether an artifact's input is (1, S, S, 3); otherwise it is (1, 3, S, S).
+    """Whether an artifact's input is (1, S, S, 3); otherwise it is (1, 3, S, S). A batch of -1 is any.
 
     Raises:
         BundleError: it is neither.
     """
     nhwc, nchw = (1, size, size, 3), (1, 3, size, size)
-    if port.shape not in (nhwc, nchw):
+    if port.shape[:1] not in ((1,), (-1,)) or port.shape[1:] not in (nhwc[1:], nchw[1:]):
         raise BundleError(f"{path}: takes {port.shape}, expected {nhwc} or {nchw}")
-    return port.shape == nhwc
+    return port.shape[1:] == nhwc[1:]
 
 
 @contextlib.contextmanager

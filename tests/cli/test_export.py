@@ -84,6 +84,7 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
         assert manifest["artifact"] == {
             "file": "model.tflite",
             "target": "tflite",
+            "options": {},
             "precision": precision,
             "scheme": manifest["artifact"]["scheme"],
         }

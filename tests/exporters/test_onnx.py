@@ -21,7 +21,7 @@ from exporters import onnx as exporter
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.errors import BundleError, ExportError
 from levit_mobile.fuse import DeployLeViT
-from levit_mobile.preprocess import IMAGENET
+from levit_mobile.preprocess import IMAGENET, normalise
 from levit_mobile.program import build_program
 from levit_mobile.qdq import quantize_static
 from levit_mobile.runtimes import open_runtime
@@ -131,6 +131,26 @@ def test_the_same_bytes_again(onnx_exported: Exported, tmp_path: Path) -> None:
         first = bundle(onnx_exported, precision).folder
         for file in first.iterdir():
             assert file.read_bytes() == (tmp_path / first.name / file.name).read_bytes(), f"{precision} {file.name}"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_any_number_of_pictures(onnx_exported: Exported, precision: str, pixels: npt.NDArray[np.uint8]) -> None:
+    single = open_runtime(bundle(onnx_exported, precision))
+    opened = open_bundle(onnx_exported.bundle(f"levit_128s-{precision}-onnx-dynamic"))
+    assert opened.manifest["artifact"]["options"] == {"batch": "dynamic"}
+    assert opened.manifest["input"]["shape"] == [-1, 3, 224, 224]
+    assert opened.manifest["output"]["shape"] == [-1, 10]
+    assert opened.manifest["parity"]["passed"] is True
+    session = onnxruntime.InferenceSession(opened.artifact)
+    assert [axis.shape[0] for axis in (*session.get_inputs(), *session.get_outputs())] == ["batch", "batch"]
+    expected = single.logits(pixels)
+    # In int8 a rounding that turns the other way is worth a step; within a batch products are summed in another order.
+    bound = {"fp32": 1e-6, "int8": 1e-2}[precision]
+    for count in (1, 2, 5):
+        (found,) = session.run(None, {"image": normalise(pixels[:count], IMAGENET)})
+        assert found.shape == (count, 10)
+        assert of_range(found, expected[:count]) <= bound
+    assert of_range(open_runtime(opened).logits(pixels), expected) <= bound
 
 
 def test_nhwc(deploy: DeployLeViT, pixels: npt.NDArray[np.uint8], tmp_path: Path) -> None:
