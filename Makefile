@@ -30,7 +30,7 @@ $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(PIP) install -c constraints.txt --no-deps timm torchvision
 	touch $@
 
-# Another reader of TFLite metadata, for the tests; tflite-support has no wheel for Python 3.12 and newer.
+# Another reader of TFLite metadata and an old runtime, for the tests; neither has a wheel for Python 3.12 and newer.
 .venv-readers/stamp: tests/readers/requirements.txt | $(BIN)/pip
 	rm -rf .venv-readers
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11))'; then \

@@ -14,6 +14,7 @@ from calib.ranges import Ranges
 from calib.saturation import cut_before_hardswish
 from exporters.tflite_graph import Graph, name_output, pack_constants, read_graph, write_graph
 from exporters.tflite_quantize import activation_ranges, lift_weights, quantize
+from exporters.tflite_versions import mark_versions
 from levit_mobile.quantize import PRECISIONS
 from levit_mobile.runtimes.base import quiet
 
@@ -106,7 +107,7 @@ def _static(graph: Graph, operators: Iterable[Any], seen: _Seen) -> Graph:
 
 
 def _packed(graph: Graph) -> bytes:
-    return write_graph(name_output(pack_constants(graph)))
+    return write_graph(mark_versions(name_output(pack_constants(graph))))
 
 
 def _plain(graph: Graph) -> bytes:

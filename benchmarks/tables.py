@@ -19,7 +19,7 @@ from levit_mobile.errors import UsageError
 ROOT = Path(__file__).parent.parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 TARGETS = {"tflite": "TFLite", "executorch": "ExecuTorch"}
-SCRIPTS = ("accuracy", "latency", "export_cost", "policy")
+SCRIPTS = ("accuracy", "latency", "export_cost", "policy", "agreement")
 BASE = "tflite fp32"
 Results = dict[str, dict[str, Any]]
 
@@ -90,10 +90,50 @@ def details(results: Results) -> str:
             with_conditions(results, summary(results, "executorch")),
             f"`accuracy.py`, {accuracy['pictures']:,} pictures:",
             _table(["", "top-1", "95 % interval", "agreement"], right),
+            agreement(results),
             f"`latency.py`, {latency['rounds']} interleaved rounds, {_threads(latency)}:",
             _table(["", f"p50 to {latency['base']}", "95 % interval"], times),
             "`export_cost.py`, each in a process of its own; 10 classes if not told otherwise:",
             _table(["", "seconds", "peak memory", "artifact", "operators", "XNNPACK parts", "outside"], costs),
+        )
+    )
+
+
+def agreement(results: Results) -> str:
+    """The int8 artifacts beside the quantised program in PyTorch, and beside each other."""
+    found = results["agreement"]
+    limit = f"{found['limit']:.0%}"
+    header = [
+        "",
+        f"within {limit}",
+        f"within {limit} of its own range",
+        "mean",
+        "99th percentile",
+        "greatest",
+        "same first class",
+    ]
+    rows = [
+        [
+            *(name, _percent(row["within"]["share"]), _percent(row["within_own_range"]["share"])),
+            *(_percent(row[key]) for key in ("mean", "p99", "greatest")),
+            _percent(row["same_first"]["share"]),
+        ]
+        for name, row in found["rows"].items()
+    ]
+    pairs = [
+        [" and ".join(pair["between"]), _percent(pair["same_first"]["share"]), _interval(pair["same_first"])]
+        for pair in found["pairs"]
+    ]
+    notes = (
+        f"`agreement.py`, {found['pictures']:,} pictures, beside the quantised program in PyTorch. A picture's difference is "
+        "that of the logit\nwhich is farthest off, as a share of the range of all logits; in one column, of that picture's:"
+    )
+    return "\n\n".join(
+        (
+            notes,
+            _table(header, rows),
+            "The same, each beside each other:",
+            _table(["", "same first class", "95 % interval"], pairs),
         )
     )
 

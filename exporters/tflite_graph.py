@@ -17,6 +17,7 @@ from torch import nn
 
 from levit_mobile.errors import ExportError
 from levit_mobile.fuse import DeployLeViT
+from levit_mobile.scales import PACKED_FROM, pack_table
 
 __all__ = [
     "Graph",
@@ -33,7 +34,6 @@ __all__ = [
 
 Graph = Any  # schema.ModelT, which has no types
 _OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-_PACKED_FROM = 1024  # elements; smaller constants stay float
 
 
 def read_graph(model: bytes) -> Graph:
@@ -208,7 +208,7 @@ def pack_constants(graph: Graph) -> Graph:
             continue
         for index in op.inputs:
             values = constant(graph, index)
-            if values is None or values.size < _PACKED_FROM or index in done:
+            if values is None or values.size < PACKED_FROM or index in done:
                 continue
             done[index] = None
             unpack.append(_unpacking(graph, index, values))
@@ -230,16 +230,16 @@ def _operator_code(graph: Graph, builtin: int) -> int:
 def _unpacking(graph: Graph, index: int, values: npt.NDArray[Any]) -> Any:
     """Move a constant into a packed tensor of its own; the operator that fills the old one from it."""
     sub = graph.subgraphs[0]
-    scale = np.maximum(np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True), 1e-8) / 127
+    integers, scale = pack_table(values)
     packed = schema.TensorT()
     old = sub.tensors[index]
     packed.name, packed.shape, packed.type = old.name + b".packed", old.shape, schema.TensorType.INT8
     packed.quantization = schema.QuantizationParametersT()
-    packed.quantization.scale = scale.ravel().astype(np.float32).tolist()
+    packed.quantization.scale = scale.ravel().tolist()
     packed.quantization.zeroPoint = [0] * scale.size
     packed.quantization.quantizedDimension = 0
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(np.rint(values / scale).astype(np.int8).tobytes(), np.uint8)
+    buffer.data = np.frombuffer(integers.tobytes(), np.uint8)
     packed.buffer = len(graph.buffers)
     graph.buffers.append(buffer)
     sub.tensors.append(packed)

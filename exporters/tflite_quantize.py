@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -52,6 +53,9 @@ def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype
             if INT8_POLICY[operator] == "int8":
                 for name in names:
                     recipe.add_static_config(".*", name, activation_num_bits=8, weight_num_bits=8)
+        for name in _residual_moves(graph):
+            for kind in _OPERATORS["movement"]:
+                recipe.add_quantization_config(f"^{re.escape(name)};$", kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
     elif precision.name == "int8-dynamic":
         for name in (_Name.CONV_2D, _Name.FULLY_CONNECTED):
             recipe.add_dynamic_config(".*", name, num_bits=8)
@@ -114,20 +118,21 @@ def activation_ranges(graph: Graph, ranges: Ranges) -> _Ranges:
         if kind in _LAYERS:
             layer = tensor_name(graph, op.inputs[1]).removesuffix(".weight")
             known[op.inputs[0]], known[op.outputs[0]] = measured(f"{layer}.in"), measured(f"{layer}.out")
-            if layer.endswith(".proj"):
-                # What an attention hands to its projection comes through a Hardswish, and to that from the products.
-                before = next((o for k, o in ops if k == "HARD_SWISH" and o.outputs[0] == op.inputs[0]), None)
-                if before is None:
-                    raise ExportError(
-                        f"the converter put something between {layer} and its Hardswish; please report it"
-                    )
-                known[before.inputs[0]] = measured(layer.removesuffix("proj") + "act.in")
     moves = [op for kind, op in ops if kind in _MOVES]
     for op in moves + moves[::-1]:  # with the flow, then against it
         a, b = op.inputs[0], op.outputs[0]
         if a in known or b in known:
             known[b] = known[a] = known[a] if a in known else known[b]
     return {tensor_name(graph, index): pair for index, pair in known.items()}
+
+
+def _residual_moves(graph: Graph) -> list[str]:
+    """Outputs of the moves between two ADDs: they carry the residual stream, and that stays float."""
+    ops = list(operators(graph))
+    sums = {index for kind, op in ops if kind == "ADD" for index in op.outputs}
+    summed = {index for kind, op in ops if kind == "ADD" for index in op.inputs}
+    moves = (op for kind, op in ops if kind in _MOVES)
+    return [tensor_name(graph, op.outputs[0]) for op in moves if op.inputs[0] in sums and op.outputs[0] in summed]
 
 
 def lift_weights(graph: Graph, ranges: _Ranges) -> int:

@@ -50,8 +50,9 @@ class DeployAttention(nn.Module):
         bias = self.bias if b == 1 else self.bias.repeat(b, 1, 1)
         heads = torch.bmm((scores + bias).softmax(dim=-1), self._per_head(self.v(x)))  # (B*H, Nq, V)
         _, n, width = heads.shape
-        joined = heads.reshape(b, self.heads, n, width).transpose(1, 2).reshape(b, n, self.heads * width)
-        return self.proj(self.act(joined))
+        # Hardswish before the heads are joined: int8 then moves what the projection reads, and nothing is rounded twice.
+        joined = self.act(heads).reshape(b, self.heads, n, width).transpose(1, 2).reshape(b, n, self.heads * width)
+        return self.proj(joined)
 
 
 class DeployMLP(nn.Module):

@@ -1,13 +1,14 @@
 """The deploy form with its quantisation written out: quantise and dequantise around every int8 layer (QDQ).
 
 The same arithmetic as an int8 runtime's, in float: PyTorch runs it as it is, and ExecuTorch and ONNX read the pairs as
-int8 layers.
+int8 layers. The constants are those that the TFLite artifact stores: int8 weights and attention-bias tables, biases in
+int32's steps.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +17,18 @@ from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers torch
 
 from calib.ranges import Ranges
 from levit_mobile.errors import CalibrationError
-from levit_mobile.fuse import DeployLeViT
-from levit_mobile.scales import affine, lift_dead_channels
+from levit_mobile.scales import PACKED_FROM, affine, lift_dead_channels, pack_table
 
 __all__ = ["DynamicLinear", "QdqConv2d", "QdqLinear", "quantize_dynamic", "quantize_static"]
 
+_Model = TypeVar("_Model", bound=nn.Module)
 _Ends = tuple[float, float]
 _INT8 = (-128, 127, torch.int8)
 _WEIGHTS = (-127, 127, torch.int8)  # symmetric
 
 
 class _Int8Weight(nn.Module):
-    """int8 weights in ``weight``, a scale for each output channel in ``scale``; ``bias`` stays float."""
+    """int8 weights in ``weight``, a scale for each output channel in ``scale``; ``bias`` is float."""
 
     weight: Tensor
     scale: Tensor
@@ -38,8 +39,14 @@ class _Int8Weight(nn.Module):
         scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / 127
         self.register_buffer("scale", scale)
         self.register_buffer("zero_point", torch.zeros(len(scale), dtype=torch.int64))
-        quantized = torch.ops.quantized_decomposed.quantize_per_channel(weight, scale, self.zero_point, 0, *_WEIGHTS)
-        self.register_buffer("weight", quantized)
+        # Divided, not multiplied with the inverse as PyTorch's own operator does: one weight in 10,000 is another then.
+        steps = weight / scale.view(-1, *[1] * (weight.dim() - 1))
+        self.register_buffer("weight", steps.round().clamp(*_WEIGHTS[:2]).to(_WEIGHTS[2]))
+
+    def _as_int32(self, bias: Tensor, before: _Ends) -> nn.Parameter:
+        """A bias as int32 holds it: in steps of input scale times weight scale."""
+        step = affine(*before)[0] * self.scale
+        return nn.Parameter((bias.detach() / step).round() * step, requires_grad=False)
 
     def _weight(self) -> Tensor:
         return cast(
@@ -62,8 +69,10 @@ class QdqLinear(_Int8Weight, nn.Linear):
 
     def __init__(self, layer: nn.Linear, weight: Tensor, before: _Ends, after: _Ends) -> None:
         nn.Linear.__init__(self, layer.in_features, layer.out_features, device="meta")
-        self.bias, self.before, self.after = layer.bias, before, after
+        self.before, self.after = before, after
         self._take(weight)
+        assert layer.bias is not None  # BatchNorm left one in every layer
+        self.bias = self._as_int32(layer.bias, before)
 
     def forward(self, x: Tensor) -> Tensor:
         return _through_int8(F.linear(_through_int8(x, self.before), self._weight(), self.bias), self.after)
@@ -77,8 +86,10 @@ class QdqConv2d(_Int8Weight, nn.Conv2d):
         nn.Conv2d.__init__(
             self, *shape, stride=cast(Any, layer.stride), padding=cast(Any, layer.padding), device="meta"
         )
-        self.bias, self.before, self.after = layer.bias, before, after
+        self.before, self.after = before, after
         self._take(weight)
+        assert layer.bias is not None  # BatchNorm left one in every layer
+        self.bias = self._as_int32(layer.bias, before)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.conv2d(_through_int8(x, self.before), self._weight(), self.bias, self.stride, self.padding)
@@ -101,11 +112,13 @@ class DynamicLinear(_Int8Weight, nn.Linear):
         return F.linear(x, self._weight(), self.bias)
 
 
-def quantize_static(model: DeployLeViT, ranges: Ranges) -> DeployLeViT:
+def quantize_static(model: _Model, ranges: Ranges) -> _Model:
     """A copy with every convolution and Linear in int8, as the policy ``INT8_POLICY`` has it.
 
+    Attention-bias tables, (heads, Nq, N), take the values that they have when they are packed into int8.
+
     Args:
-        model: float32; is not changed.
+        model: the deploy form, or one whose layers are called the same; float32; is not changed.
         ranges: of the input and output of every layer.
 
     Raises:
@@ -129,15 +142,19 @@ def quantize_static(model: DeployLeViT, ranges: Ranges) -> DeployLeViT:
     return _swap(model, (nn.Linear, nn.Conv2d), replaced)
 
 
-def quantize_dynamic(model: DeployLeViT) -> DeployLeViT:
+def quantize_dynamic(model: _Model) -> _Model:
     """A copy with every Linear in int8 by ``DynamicLinear``; convolutions stay float."""
     return _swap(model, (nn.Linear,), lambda _, layer: DynamicLinear(layer))
 
 
-def _swap(model: DeployLeViT, kinds: tuple[type[nn.Module], ...], replaced: Any) -> DeployLeViT:
+def _swap(model: _Model, kinds: tuple[type[nn.Module], ...], replaced: Any) -> _Model:
     model = copy.deepcopy(model)
     for name, layer in list(model.named_modules()):
         if isinstance(layer, kinds):
             parent, _, own = name.rpartition(".")
             setattr(model.get_submodule(parent), own, replaced(name, layer))
+    for name, table in model.named_buffers():
+        if name.endswith(".bias") and table.dim() == 3 and table.numel() >= PACKED_FROM:  # of an attention
+            integers, scale = pack_table(table.numpy())
+            table.copy_(torch.from_numpy(integers * scale))
     return model.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, takes_nhwc
+from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
 
 __all__ = ["TfliteRuntime", "open_artifact"]
 
@@ -47,7 +47,7 @@ class TfliteRuntime:
                 self._interpreter = _interpreter_class()(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise BundleError(f"{path}: LiteRT cannot load it ({error})") from error
+            raise _refusal(path, " ".join(str(error).split())) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
@@ -59,9 +59,10 @@ class TfliteRuntime:
         """uint8 (B, S, S, 3) -> float32 (B, classes), dequantised."""
         rows = np.empty((len(pixels), self.output.shape[-1]), np.float32)
         for index, picture in enumerate(pixels):
-            self._interpreter.set_tensor(self._in, self._feed(picture))
-            self._interpreter.invoke()
-            row = self._interpreter.get_tensor(self._out)[0]
+            with refusing(self._path, "LiteRT"):
+                self._interpreter.set_tensor(self._in, self._feed(picture))
+                self._interpreter.invoke()
+                row = self._interpreter.get_tensor(self._out)[0]
             if self.output.scale:
                 row = (row.astype(np.float32) - self.output.zero_point) * np.float32(self.output.scale)
             rows[index] = row
@@ -76,6 +77,10 @@ class TfliteRuntime:
         return level[None] if self._nhwc else np.ascontiguousarray(level.transpose(2, 0, 1)[None])
 
     def anatomy(self) -> Anatomy:
+        with refusing(self._path, "LiteRT"):
+            return self._anatomy()
+
+    def _anatomy(self) -> Anatomy:
         ops = self._interpreter._get_ops_details()
         plain = [op for op in ops if op["op_name"] != "DELEGATE"]
         parts = [op for op in ops if op["op_name"] == "DELEGATE"]
@@ -117,6 +122,15 @@ class TfliteRuntime:
             self._interpreter.invoke()
             times.append(("inference", 1000 * (time.perf_counter() - start)))
         return times
+
+
+def _refusal(path: Path, said: str) -> BundleError:
+    if "Didn't find op" in said:
+        return BundleError(
+            f"{path}: this host's runtime is too old for it ({said}); type levit-export --precision fp32, fp16 or int8 "
+            "for one that it can run, or install ai-edge-litert"
+        )
+    return BundleError(f"{path}: LiteRT cannot load it ({said})")
 
 
 def _interpreter_class() -> Any:

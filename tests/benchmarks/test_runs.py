@@ -78,6 +78,19 @@ def test_accuracy(bundles: list[Path], pictures: Path, tmp_path: Path) -> None:
         assert rows[name] == rows["PyTorch fp32"]
 
 
+def test_agreement(bundles: list[Path], onnx_exported: Exported, pictures: Path, tmp_path: Path) -> None:
+    static = [folder for folder in bundles if "-int8-tflite" in folder.name or "-int8-executorch" in folder.name]
+    words = ["--data", pictures, "--pictures", 5, "--seed", 1]
+    found = result("agreement", tmp_path, *words, *static, onnx_exported.bundle("levit_128s-int8-onnx"))
+    assert (found["pictures"], found["seed"], found["limit"]) == (5, 1, 0.02)
+    assert list(found["rows"]) == ["tflite int8", "executorch int8", "onnx int8"]
+    for row in found["rows"].values():
+        assert row["within"]["share"] == 1
+        assert 0 <= row["mean"] <= row["p99"] <= row["greatest"] <= 0.02
+    pairs = [["tflite int8", "executorch int8"], ["tflite int8", "onnx int8"], ["executorch int8", "onnx int8"]]
+    assert [pair["between"] for pair in found["pairs"]] == pairs
+
+
 def test_policy(exported: Exported, pictures: Path, tmp_path: Path) -> None:
     two = [exported.bundle(f"levit_128s-{name}-tflite") for name in ("int8", "fp32")]
     words = ["--data", pictures, "--calib-data", pictures, "--calib-samples", 4, "--rounds", 3]

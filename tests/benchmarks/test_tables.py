@@ -15,6 +15,14 @@ SHARE = {"share": 0.87654, "interval95": [0.86, 0.89]}
 RIGHT = {"top1": SHARE, "agreement": {"share": 0.9912, "interval95": [0.98, 0.995]}}
 TIME = {"p50_ms": 2.0, "p90_ms": 2.5, "ratio_of_p50": 0.4567, "interval95": [0.45, 0.46]}
 MADE = {"artifact_bytes": 7_654_321, "operators": 457, "xnnpack_parts": 1, "operators_outside": 0}
+APART = {
+    "within": SHARE,
+    "within_own_range": SHARE,
+    "mean": 0.0123,
+    "p99": 0.0234,
+    "greatest": 0.0345,
+    "same_first": SHARE,
+}
 ABOUT = {
     "checkpoint": "a",
     "machine": "riscv64 without int8 dot products, 3 cores, Python 3.14.0",
@@ -35,6 +43,13 @@ def folder(tmp_path: Path) -> Path:
             "threads": 2,
             "lowest_before_hardswish": -18.7,
             "rows": {"as shipped": {**RIGHT, **MADE, "latency": TIME}},
+        },
+        "agreement": {
+            "pictures": 500,
+            "seed": 0,
+            "limit": 0.02,
+            "rows": {"tflite int8": APART},
+            "pairs": [{"between": ["tflite int8", "onnx int8"], "same_first": SHARE}],
         },
     }
     for name, found in results.items():
@@ -61,6 +76,13 @@ def test_every_page_gets_its_figures(folder: Path) -> None:
     assert "| executorch fp16 | 87.65% | 86.00% to 89.00% | 99.12% |" in benchmarks
     assert "| tflite int8 | 0.457 | 0.450 to 0.460 |" in benchmarks
     assert "| tflite int8, 1000 classes | 22 | 1,234 MB | 7.65 MB | 457 | 1 | 0 |" in benchmarks
+    assert "`agreement.py`, 500 pictures, beside the quantised program in PyTorch." in benchmarks
+    assert (
+        "|  | within 2% | within 2% of its own range | mean | 99th percentile | greatest | same first class |"
+        in benchmarks
+    )
+    assert "| tflite int8 | 87.65% | 87.65% | 1.23% | 2.34% | 3.45% | 87.65% |" in benchmarks
+    assert "| tflite int8 and onnx int8 | 87.65% | 86.00% to 89.00% |" in benchmarks
     assert "| as shipped | 87.65% | 99.12% | 1 | 0 | 7.65 MB | 0.46 |" in pages["docs/quantisation.md"]
     assert "2 threads of riscv64 without int8 dot products" in pages["docs/quantisation.md"]
     assert "go down to -19." in pages["docs/quantisation.md"]
@@ -87,7 +109,7 @@ def test_filling_twice_is_filling_once(folder: Path, tmp_path: Path) -> None:
         filled(page, "policy", "new")
 
 
-@pytest.mark.parametrize("name", ["accuracy", "export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["accuracy", "agreement", "export_cost", "latency", "policy"])
 def test_missing_results(folder: Path, name: str) -> None:
     from tables import load
 
@@ -96,7 +118,7 @@ def test_missing_results(folder: Path, name: str) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["agreement", "export_cost", "latency", "policy"])
 def test_results_of_other_weights(folder: Path, name: str) -> None:
     from tables import load
 

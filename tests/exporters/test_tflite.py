@@ -34,8 +34,10 @@ from levit_mobile.model import LeViT
 from levit_mobile.pipeline import reference_model
 from levit_mobile.preprocess import IMAGENET, resize_and_crop
 from levit_mobile.program import build_program
+from levit_mobile.qdq import quantize_static
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.tflite import open_artifact
+from levit_mobile.scales import affine
 from levit_mobile.variants import get_variant
 from levit_mobile.weights import resolve_weights
 
@@ -108,7 +110,7 @@ def test_the_delegate_takes_all_of_it(exported: Exported, precision: str) -> Non
 def test_no_operator_too_many(exported: Exported, precision: str) -> None:
     """6 convolutions, 65 Linears; 11 attentions: two products, a softmax and a bias each; 20 residual additions."""
     found = Counter(kind for kind, _ in Model(exported.bundle(f"levit_128s-{precision}-tflite")).operators())
-    moves_and_formats = {"RESHAPE": 96, "TRANSPOSE": 44, "PAD": 4, "QUANTIZE": 57, "DEQUANTIZE": 95}
+    moves_and_formats = {"RESHAPE": 96, "TRANSPOSE": 44, "PAD": 4, "QUANTIZE": 46, "DEQUANTIZE": 82}
     assert {kind: count for kind, count in found.items() if kind not in moves_and_formats} == {
         "CONV_2D": 6,
         "FULLY_CONNECTED": 65,
@@ -141,8 +143,61 @@ def test_int8_follows_the_policy(exported: Exported) -> None:
     for kind, op in model.operators("SOFTMAX", "HARD_SWISH", "BATCH_MATMUL", "ADD", "MEAN"):
         wired = [model.type(index) for index in (*op.inputs, *op.outputs)]
         assert set(wired) - {"INT32"} == {"FLOAT32"}, (kind, wired)
+    made_by = {index: kind for kind, op in model.operators() for index in op.outputs}
+    summed = {index for _, op in model.operators("ADD") for index in op.inputs}
+    residual = []
     for kind, op in model.operators("RESHAPE", "TRANSPOSE", "PAD"):
-        assert (model.type(op.inputs[0]), model.type(op.outputs[0])) == ("INT8", "INT8"), kind
+        if made_by.get(op.inputs[0]) == "ADD" and op.outputs[0] in summed:
+            residual.append(kind)
+            assert (model.type(op.inputs[0]), model.type(op.outputs[0])) == ("FLOAT32", "FLOAT32")
+        else:
+            assert (model.type(op.inputs[0]), model.type(op.outputs[0])) == ("INT8", "INT8"), kind
+    assert residual == ["RESHAPE", "RESHAPE"]  # the second and third stage begin with them
+
+
+def test_constants_are_those_of_the_program_in_pytorch(exported: Exported, deploy: DeployLeViT) -> None:
+    """Weights, biases and scales as ``quantize_static`` has them: all targets compute with the same numbers."""
+    folder = exported.bundle("levit_128s-int8-tflite")
+    program, model = quantize_static(deploy, load_ranges(folder / "calibration.json")), Model(folder)
+    for _, op in model.operators(*LAYERS):
+        layer: Any = program.get_submodule(model.layer(op))
+        weight = layer.weight.permute(0, 2, 3, 1) if layer.weight.dim() == 4 else layer.weight
+        assert model.content(op.inputs[1]) == weight.contiguous().numpy().tobytes()
+        scale = np.asarray(model.tensors[op.inputs[1]].quantization.scale, np.float32)
+        assert scale.tolist() == layer.scale.tolist()
+        for index, ends in ((op.inputs[0], layer.before), (op.outputs[0], layer.after)):
+            found = model.tensors[index].quantization
+            assert (found.scale[0], found.zeroPoint[0]) == (pytest.approx(affine(*ends)[0], rel=2e-7), affine(*ends)[1])
+        step = affine(*layer.before)[0] * scale.astype(float)
+        bias = layer.bias.numpy().astype(float)
+        apart = np.abs(bias - step * np.frombuffer(model.content(op.inputs[2]), np.int32)) - 1e-6 * np.abs(bias)
+        assert (apart <= 1.001 * step).all()  # a thousandth of the output's; of a value between two, either is right
+        assert (apart > 0.01 * step).mean() < 0.02
+    for _, op in model.operators("DEQUANTIZE"):
+        if model.name(op.inputs[0]).endswith(".packed"):
+            table = program.get_buffer(model.name(op.outputs[0])).numpy()
+            steps = np.asarray(model.tensors[op.inputs[0]].quantization.scale, np.float32)[:, None, None]
+            values = np.frombuffer(model.content(op.inputs[0]), np.int8).reshape(table.shape)
+            assert (values * steps).tobytes() == table.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("precision", "versions"),
+    [
+        ("fp32", {"CONV_2D": 1, "FULLY_CONNECTED": 5}),
+        ("fp16", {"CONV_2D": 1, "FULLY_CONNECTED": 5, "DEQUANTIZE": 3}),
+        ("int8", {"CONV_2D": 3, "FULLY_CONNECTED": 5, "DEQUANTIZE": 5, "PAD": 2, "TRANSPOSE": 2}),
+        ("int8-dynamic", {"CONV_2D": 5, "FULLY_CONNECTED": 12, "DEQUANTIZE": 5}),
+    ],
+)
+def test_operators_have_the_version_that_they_need(
+    exported: Exported, precision: str, versions: dict[str, int]
+) -> None:
+    """The others have 1."""
+    codes = Model(exported.bundle(f"levit_128s-{precision}-tflite")).whole.operatorCodes
+    found = {KINDS[max(code.builtinCode, code.deprecatedBuiltinCode)]: code.version for code in codes}
+    assert found.keys() >= versions.keys()
+    assert found == {kind: versions.get(kind, 1) for kind in found}
 
 
 def test_int8_scales_come_from_the_ranges(exported: Exported) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from levit_mobile.scales import affine, lift_dead_channels, step_of
+from levit_mobile.scales import affine, lift_dead_channels, pack_table, step_of
 
 ENDS = st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)).map(lambda pair: (min(pair), max(pair)))
 
@@ -25,6 +25,12 @@ ENDS = st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)).map(lambda pair: (m
 )
 def test_affine(low: float, high: float, scale: float, zero_point: int) -> None:
     assert affine(low, high) == (pytest.approx(scale), zero_point)
+
+
+def test_a_step_is_a_float32() -> None:
+    """The number that a file holds and the number that PyTorch computes with are the same."""
+    assert step_of(0.0, 1.0) == float(np.float32(1 / 255)) != 1 / 255
+    assert affine(-1.0, 2.0)[0] == float(np.float32(3 / 255))
 
 
 @given(ENDS)
@@ -54,3 +60,14 @@ def test_a_dead_channel_is_lifted_until_its_bias_fits() -> None:
 def test_a_channel_without_bias_may_be_zero() -> None:
     weight = np.zeros((2, 3), np.float32)
     np.testing.assert_array_equal(lift_dead_channels(weight, np.zeros(2, np.float32), (0.0, 1.0)), weight)
+
+
+def test_a_table_has_a_scale_a_head() -> None:
+    table = np.random.default_rng(0).standard_normal((3, 5, 7)).astype(np.float32)
+    table[1] *= 100
+    table[2] = 0
+    integers, scale = pack_table(table)
+    assert (integers.dtype, integers.shape, scale.dtype, scale.shape) == (np.int8, table.shape, np.float32, (3, 1, 1))
+    assert np.abs(integers[:2]).max(axis=(1, 2)).tolist() == [127, 127]
+    assert (np.abs(integers * scale - table) <= scale / 2 * 1.0001).all()
+    assert not integers[2].any()
