@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from exporters.torch_to_onnx import OPSET, to_onnx
 from levit_mobile.errors import ExportError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.program import Layout, Program
@@ -19,7 +18,6 @@ from levit_mobile.qdq import quantize_static
 __all__ = ["OPSET", "export"]
 
 FILE = "model.onnx"
-OPSET = 18
 
 
 def export(program: Program, folder: Path) -> Path:
@@ -42,7 +40,7 @@ def export(program: Program, folder: Path) -> Path:
         assert program.ranges is not None
         model = quantize_static(model, program.ranges)
     try:
-        graph = _run_exporter(_Entry(model, program.layout).eval(), torch.zeros(shape), dynamic)
+        graph = to_onnx(_Entry(model, program.layout).eval(), torch.zeros(shape), dynamic=dynamic)
         _describe(graph, program)
         onnx.checker.check_model(graph, full_check=True)
     except Exception as error:  # the exporter, its passes and the checker each raise their own
@@ -62,28 +60,6 @@ class _Entry(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.model(image.permute(0, 3, 1, 2) if self.layout == "nhwc" else image)
         return logits
-
-
-def _run_exporter(entry: nn.Module, example: Tensor, dynamic: bool) -> Any:
-    before = logging.root.manager.disable
-    axes = ({0: torch.export.Dim("batch", min=1)},) if dynamic else None
-    logging.disable(logging.WARNING)  # of operators that other packages would bring
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            written = torch.onnx.export(
-                torch.export.export(entry, (example,), dynamic_shapes=axes),
-                dynamo=True,
-                dynamic_shapes=axes,  # for their names
-                opset_version=OPSET,
-                input_names=["image"],
-                output_names=["logits"],
-                verbose=False,
-            )
-    finally:
-        logging.disable(before)
-    assert written is not None
-    return written.model_proto
 
 
 def _describe(model: Any, program: Program) -> None:

@@ -1,22 +1,25 @@
-"""Program -> ``model.tflite``: litert-torch translates, ai-edge-quantizer quantises, and the result is tidied and labelled."""
+"""Program -> ``model.tflite``: litert-torch (or onnx2tf) translates, ai-edge-quantizer quantises, the result is tidied."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
+from exporters import tflite_onnx2tf
+from exporters.environment import is_ready
+from exporters.tflite_entry import Entry, normalisation_inside
 from exporters.tflite_graph import name_output, name_tensors, pack_constants, read_graph, write_graph
 from exporters.tflite_metadata import attach_metadata, check_labels
 from exporters.tflite_quantize import quantize
+from exporters.tflite_versions import mark_versions
 from levit_mobile import __version__
 from levit_mobile.errors import ExportError
-from levit_mobile.fuse import DeployLeViT
 from levit_mobile.preprocess import Preprocessing
-from levit_mobile.program import Layout, Program
+from levit_mobile.program import Program
 
-__all__ = ["export"]
+__all__ = ["export", "foreign_tools", "preparations"]
 
 FILE = "model.tflite"
 
@@ -36,47 +39,33 @@ def export(program: Program, folder: Path) -> Path:
     if program.precision.name.startswith("int8"):
         model = pack_constants(model)
     path = folder / FILE
-    path.write_bytes(_describe(write_graph(name_output(model)), program))
+    path.write_bytes(_describe(write_graph(mark_versions(name_output(model))), program))
     return path
 
 
-class _Entry(nn.Module):
-    """The deploy form behind the input that the artifact shall have."""
-
-    def __init__(self, model: DeployLeViT, layout: Layout, normalise: Preprocessing | None) -> None:
-        super().__init__()
-        self.model, self.layout = model, layout
-        self.scale: Tensor | None = None
-        if normalise is not None:
-            # (pixel / 255 - mean) / std as one product and one sum.
-            mean, std = torch.tensor(normalise.mean).double(), torch.tensor(normalise.std).double()
-            shape = (1, 1, 3) if layout == "nhwc" else (3, 1, 1)
-            self.scale = (1 / (255 * std)).float().view(shape)
-            self.shift = (-mean / std).float().view(shape)
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        if self.scale is not None:
-            image = image * self.scale + self.shift
-        if self.layout == "nhwc":
-            image = image.permute(0, 3, 1, 2)
-        return {"logits": self.model(image)}
+def preparations(program: Program) -> list[tuple[str, Callable[[], object]]]:
+    """What has to be done once on a machine before ``export``: (what it is, the work), each a step of its own."""
+    if program.options.get("via") != "onnx2tf" or is_ready(tflite_onnx2tf.ENVIRONMENT):
+        return []
+    return [("making an environment for onnx2tf, once", tflite_onnx2tf.prepare)]
 
 
-_translated: dict[tuple[str, str, Preprocessing | None], bytes] = {}
+def foreign_tools(program: Program) -> dict[str, str]:
+    """Versions of what took part from another environment."""
+    return {"onnx2tf": tflite_onnx2tf.VERSION} if program.options.get("via") == "onnx2tf" else {}
+
+
+_translated: dict[tuple[str | Preprocessing | None, ...], bytes] = {}
 
 
 def _translate(program: Program) -> bytes:
-    """The float model, as litert-torch makes it; kept, since all precisions of one model start from it."""
-    key = (program.fingerprint, program.layout, _inside(program))
+    """The float model, as the converter makes it; kept, since all precisions of one model start from it."""
+    via = program.options.get("via", "litert-torch")
+    key = (program.fingerprint, program.layout, normalisation_inside(program), via)
     if key not in _translated:
         _translated.clear()
-        _translated[key] = _run_converter(program)
+        _translated[key] = tflite_onnx2tf.translate(program) if via == "onnx2tf" else _run_converter(program)
     return _translated[key]
-
-
-def _inside(program: Program) -> Preprocessing | None:
-    """The normalisation, where it is part of the artifact."""
-    return None if program.io_dtype == "float32" else program.preprocessing
 
 
 def _run_converter(program: Program) -> bytes:
@@ -84,7 +73,7 @@ def _run_converter(program: Program) -> bytes:
 
     size = program.image_size
     shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
-    entry = _Entry(program.model, program.layout, _inside(program))
+    entry = Entry(program.model, program.layout, normalisation_inside(program))
     try:
         converted = litert_torch.convert(entry.eval(), sample_kwargs={"image": torch.zeros(shape)})
         return bytes(converted.model_content())
@@ -97,16 +86,17 @@ def _run_converter(program: Program) -> bytes:
 def _describe(model: bytes, program: Program) -> bytes:
     spec, checkpoint = program.preprocessing, program.checkpoint
     raw = program.io_dtype != "float32"
+    by = f"; by onnx2tf {tflite_onnx2tf.VERSION}" if program.options.get("via") == "onnx2tf" else ""
     return attach_metadata(
         model,
         name=f"LeViT {checkpoint.variant.name}",
         description=(
             f"{checkpoint.variant.name}, {checkpoint.num_classes} classes, {program.precision.name}; "
-            f"from {checkpoint.name}, sha256 {checkpoint.sha256}"
+            f"from {checkpoint.name}, sha256 {checkpoint.sha256}{by}"
         ),
         version=__version__,
-        author="levit-mobile",
-        license="of the weights: see their source",
+        author=program.author or "levit-mobile",
+        license=program.license or "of the weights: see their source",
         labels=program.labels,
         mean=(0.0, 0.0, 0.0) if raw else tuple(255 * v for v in spec.mean),
         std=(1.0, 1.0, 1.0) if raw else tuple(255 * v for v in spec.std),
