@@ -1,4 +1,4 @@
-"""Program -> ``model.pte``: PyTorch exports the graph, ExecuTorch lowers it to XNNPACK."""
+"""Program -> ``model.pte``: PyTorch exports the graph, ExecuTorch lowers it to a delegate, or to its portable kernels."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from exporters.executorch_coreml import coreml_partitioner, settle
 from levit_mobile.errors import ExportError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.program import Layout, Program
@@ -31,21 +32,29 @@ def export(program: Program, folder: Path) -> Path:
     needs no other file: ``labels`` gives the names of the classes, ``image_mean``, ``image_std``, ``image_resize``,
     ``image_size`` and ``image_layout`` what a picture goes through, ``model_id`` the fingerprint of the weights.
 
+    The option ``delegate`` says who computes: ``xnnpack`` (if not set), ``coreml``, ``vulkan``, or ``none``: ExecuTorch's
+    portable kernels, one operator at a time.
+
     Raises:
         ExportError: ExecuTorch failed.
     """
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    size, delegate = program.image_size, program.options.get("delegate", "xnnpack")
+    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
+    # Core ML and Vulkan narrow the graph themselves, and need no copies on the way in and out for it.
+    half = program.precision.name == "fp16" and delegate not in ("coreml", "vulkan")
+    entry = _Entry(_in_precision(program, half), program.layout, half).eval()
+    with _quiet():
+        partitioner = _PARTITIONERS[delegate](program.precision.name)
     from executorch.exir import to_edge_transform_and_lower
 
-    size = program.image_size
-    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
-    entry = _Entry(_in_precision(program), program.layout, program.precision.name == "fp16").eval()
     try:
         with _quiet():
             exported = torch.export.export(entry, (torch.zeros(shape),))
-            edge = to_edge_transform_and_lower(
-                exported, partitioner=[XnnpackPartitioner()], constant_methods=_told(program)
-            )
+            if delegate in ("vulkan", "none"):
+                exported = exported.run_decompositions({torch.ops.aten.linear.default: _as_addmm})
+            edge = to_edge_transform_and_lower(exported, partitioner=partitioner, constant_methods=_told(program))
+            if delegate == "coreml":
+                settle(edge)
             data = edge.to_executorch().buffer
     except Exception as error:  # every pass raises its own
         raise ExportError(f"ExecuTorch could not lower the model: {error}") from error
@@ -54,13 +63,45 @@ def export(program: Program, folder: Path) -> Path:
     return path
 
 
-def _in_precision(program: Program) -> DeployLeViT:
+def _xnnpack(_: str) -> list[Any]:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    return [XnnpackPartitioner()]
+
+
+def _coreml(precision: str) -> list[Any]:
+    return [coreml_partitioner(precision)]
+
+
+def _vulkan(precision: str) -> list[Any]:
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    return [VulkanPartitioner({"force_fp16": True} if precision == "fp16" else {})]
+
+
+def _none(_: str) -> list[Any]:
+    import executorch.kernels.quantized  # noqa: F401 -- tells PyTorch of the kernels that int8 is lowered to
+
+    return []
+
+
+_PARTITIONERS = {"xnnpack": _xnnpack, "coreml": _coreml, "vulkan": _vulkan, "none": _none}
+
+
+def _as_addmm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A Linear on rows. PyTorch itself makes a batched product with a repeated weight of one whose input is transposed, and
+    that one has no int8 kernel."""
+    rows = torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight.t())
+    return rows.reshape(*x.shape[:-1], weight.shape[0])
+
+
+def _in_precision(program: Program, half: bool) -> DeployLeViT:
     if program.precision.name == "int8":
         assert program.ranges is not None
         return quantize_static(program.model, program.ranges)
     if program.precision.name == "int8-dynamic":
         return quantize_dynamic(program.model)
-    if program.precision.name == "fp16":
+    if half:
         return copy.deepcopy(program.model).half()
     return program.model
 
@@ -102,11 +143,12 @@ def _told(program: Program) -> dict[str, Any]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """ExecuTorch's passes log and warn about things that nobody here can change."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    before, level = logging.root.manager.disable, logging.root.level
+    logging.disable(logging.ERROR)  # coremltools on a PyTorch that it was not tested with
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
+        logging.root.setLevel(level)  # Vulkan's partitioner sets it

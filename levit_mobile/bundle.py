@@ -140,8 +140,27 @@ class Bundle:
         if edited:
             found.append(f"{MANIFEST} was edited: its digest is not that of what it says")
         wanted: dict[str, Any] = self.manifest["files"]
-        for name, about in sorted(wanted.items()):
-            path = self.folder / name
+        found += self._changed(wanted)
+        inside = [path for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+        present = {path.relative_to(self.folder).as_posix() for path in inside}
+        found += [f"{name} is not in the manifest" for name in sorted(present - set(wanted) - {MANIFEST})]
+        return found
+
+    def check_artifact(self) -> None:
+        """Make sure that the artifact is the one that was exported, before a parser written in C looks at it.
+
+        Raises:
+            BundleError: a part of it is missing or changed.
+        """
+        found = self._changed(_parts_of(self.manifest["artifact"]["file"], self.manifest["files"]))
+        if found:
+            raise BundleError(f"{self.folder}: {'; '.join(found)}")
+
+    def _changed(self, names: Iterable[str]) -> list[str]:
+        """Which of these files are not as in the manifest."""
+        found = []
+        for name in sorted(names):
+            path, about = self.folder / name, self.manifest["files"][name]
             try:
                 if not path.is_file():
                     found.append(f"{name} is missing")
@@ -153,9 +172,6 @@ class Bundle:
                     found.append(f"{name} was changed: its sha256 is not the manifest's")
             except OSError as error:
                 found.append(f"{name} cannot be read ({error.strerror})")
-        inside = [path for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-        present = {path.relative_to(self.folder).as_posix() for path in inside}
-        found += [f"{name} is not in the manifest" for name in sorted(present - set(wanted) - {MANIFEST})]
         return found
 
 

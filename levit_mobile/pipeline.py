@@ -21,7 +21,7 @@ from levit_mobile.preprocess import normalise
 from levit_mobile.program import Program
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
-from levit_mobile.runtimes.base import Runtime
+from levit_mobile.runtimes.base import Runtime, stand_in
 from levit_mobile.targets import TARGETS, check_request
 
 __all__ = ["export_bundle", "reference_model", "write_golden"]
@@ -84,8 +84,12 @@ def export_bundle(
     """
     check_request(target, program.precision.name, program.io_dtype, program.layout, program.options)
     with bundle_writer(folder, overwrite=overwrite) as scratch:
+        exporter = _exporter(target)
+        for what, work in exporter.preparations(program) if hasattr(exporter, "preparations") else ():
+            with step(what):
+                work()
         with step(f"translating to {target}, {program.precision.name}"):
-            artifact = _translate(program, target, scratch)
+            artifact: Path = _of_target(target, exporter.export, program, scratch)
         with step("comparing with PyTorch"):
             runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
                 artifact, size=program.image_size, spec=program.preprocessing
@@ -109,23 +113,32 @@ def export_bundle(
     return open_bundle(folder)
 
 
-def _translate(program: Program, target: str, folder: Path) -> Path:
+def _exporter(target: str) -> Any:
+    return _of_target(target, import_module, TARGETS[target].module)
+
+
+def _of_target(target: str, work: Callable[..., Any], *given: object) -> Any:
+    """``work(*given)``, and where a package is missing, how to install it."""
     try:
-        artifact: Path = import_module(TARGETS[target].module).export(program, folder)
+        return work(*given)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
             raise
         raise RuntimeMissingError(
             f"--target {target} needs the package {error.name}; {install_hint(TARGETS[target].extra)}"
         ) from error
-    return artifact
 
 
 def _manifest(
     program: Program, target: str, file: str, runtime: Runtime, parity: Parity, accuracy: dict[str, Any] | None
 ) -> dict[str, Any]:
     checkpoint, anatomy = program.checkpoint, runtime.anatomy()
+    packages = TARGETS[target].with_options(program.options).packages
+    exporter = _exporter(target)
+    foreign = exporter.foreign_tools(program) if hasattr(exporter, "foreign_tools") else {}
     raw = runtime.input.dtype in ("uint8", "int8")
+    instead = stand_in(runtime)
+    ran = {} if instead is None else {"ran": instead}
     return {
         "model": {
             "variant": checkpoint.variant.name,
@@ -150,8 +163,8 @@ def _manifest(
         "labels": list(program.labels),
         "operators": anatomy.operators,
         "delegate": {"name": anatomy.delegate, "parts": anatomy.parts, "outside": anatomy.outside},
-        "parity": parity.to_dict(),
-        "accuracy": accuracy,
+        "parity": {**parity.to_dict(), **ran},
+        "accuracy": None if accuracy is None else {**accuracy, **ran},
         "calibration": None
         if program.ranges is None
         else {
@@ -161,7 +174,8 @@ def _manifest(
         },
         "tools": {
             "levit-mobile": __version__,
-            **{name: metadata.version(name) for name in sorted({*_PACKAGES, *TARGETS[target].packages})},
+            **{name: metadata.version(name) for name in sorted({*_PACKAGES, *packages})},
+            **foreign,
         },
     }
 

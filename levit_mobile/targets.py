@@ -41,8 +41,16 @@ class Target:
 
     def with_option(self, name: str, value: str) -> Target:
         """The row that is left with an option set."""
-        rest = self.narrowed.get((name, value), {})
-        return replace(self, **{key: tuple(v for v in getattr(self, key) if v in left) for key, left in rest.items()})
+        narrowed = self.narrowed.get((name, value), {})
+        rest: dict[str, Any] = {k: tuple(v for v in getattr(self, k) if v in left) for k, left in narrowed.items()}
+        return replace(self, **rest)
+
+    def with_options(self, options: Mapping[str, str]) -> Target:
+        """The row that is left with all of these set."""
+        row = self
+        for name, value in options.items():
+            row = row.with_option(name, value)
+        return row
 
     def default(self, name: str, precision: str) -> str:
         """The value of an option that nobody set."""
@@ -54,18 +62,46 @@ TARGETS: dict[str, Target] = {
     "tflite": Target(
         "exporters.tflite",
         "tflite",
-        ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert"),
+        ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert", "onnx", "onnxscript"),
         precisions=("fp32", "fp16", "int8", "int8-dynamic"),
         layouts=("nhwc", "nchw"),
         io_dtypes=("float32", "int8", "uint8"),
+        options={"via": ("litert-torch", "onnx2tf")},
+        narrowed={
+            ("via", "litert-torch"): {
+                "packages": ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
+            },
+            ("via", "onnx2tf"): {"packages": ("ai-edge-quantizer", "ai-edge-litert", "onnx", "onnxscript")},
+        },
     ),
     "executorch": Target(
         "exporters.executorch",
         "executorch",
-        ("executorch",),
+        ("executorch", "coremltools"),
         precisions=("fp32", "fp16", "int8", "int8-dynamic"),
         layouts=("nchw", "nhwc"),
         io_dtypes=("float32",),
+        options={"delegate": ("xnnpack", "coreml", "vulkan", "none")},
+        narrowed={
+            ("delegate", "xnnpack"): {"packages": ("executorch",)},
+            # Neither has activations that are quantised while running: Core ML refuses them, Vulkan computes in float.
+            ("delegate", "coreml"): {"precisions": ("fp32", "fp16", "int8")},
+            ("delegate", "vulkan"): {"precisions": ("fp32", "fp16", "int8"), "packages": ("executorch",)},
+            ("delegate", "none"): {"packages": ("executorch",)},
+        },
+    ),
+    "coreml": Target(
+        "exporters.coreml",
+        "coreml",
+        ("coremltools",),
+        precisions=("fp32", "fp16", "int8", "int8-weights", "palettised-4bit"),
+        layouts=("nchw",),
+        io_dtypes=("float32",),
+        options={"deployment-target": ("ios16", "ios17", "ios18", "ios15")},
+        narrowed={
+            ("deployment-target", "ios15"): {"precisions": ("fp32", "fp16")},
+            ("deployment-target", "ios16"): {"precisions": ("fp32", "fp16", "int8-weights", "palettised-4bit")},
+        },
     ),
     "onnx": Target(
         "exporters.onnx",

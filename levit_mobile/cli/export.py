@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,7 +12,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from levit_mobile.cli.console import Output, Steps, json_option, levit_command, needing, verbose_option
+from levit_mobile.cli.console import Output, Steps, json_option, needing, verbose_option
+from levit_mobile.cli.made import compare_side_by_side, facts, show
 from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
 from levit_mobile.targets import TARGETS, bundle_name, check_request
@@ -21,7 +21,6 @@ from levit_mobile.variants import VARIANTS
 
 if TYPE_CHECKING:
     from calib.ranges import Ranges
-    from levit_mobile.bundle import Bundle
     from levit_mobile.checkpoints import Checkpoint
     from levit_mobile.datasets import LabelledPictures
     from levit_mobile.program import IoDtype, Layout
@@ -29,12 +28,20 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_OPTIONS = sorted({name for row in TARGETS.values() for name in row.options})
+_OPTIONS = {  # of single targets: what --help says; the values are in TARGETS
+    "batch": "onnx: pictures in a call; dynamic takes any number.  [default: 1]",
+    "delegate": "executorch: who computes.  [default: xnnpack]",
+    "deployment-target": "coreml: the oldest system that it shall run on.  [default: ios16; ios17 for int8]",
+    "via": "tflite: the converter; onnx2tf checks the other one.  [default: litert-torch]",
+}
 
 
-def _values(name: str) -> click.Choice[str]:
-    """What an option of one target may be set to; the table has it."""
-    return click.Choice(next(row.options[name] for row in TARGETS.values() if name in row.options))
+def _options_of_targets(function: Callable[..., None]) -> Callable[..., None]:
+    """A ``click.option`` for each option that some target has."""
+    for name, text in reversed(_OPTIONS.items()):
+        values = next(row.options[name] for row in TARGETS.values() if name in row.options)
+        function = click.option(f"--{name}", type=click.Choice(values), help=text)(function)
+    return function
 
 
 def _complete_weights(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -103,9 +110,9 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
     type=click.Choice(["nhwc", "nchw"]),
     help="Of the input.  [default: nhwc for tflite, nchw for the others]",
 )
-@click.option(
-    "--batch", type=_values("batch"), help="onnx: pictures in a call; dynamic takes any number.  [default: 1]"
-)
+@_options_of_targets
+@click.option("--author", default="", help="Of the weights, for coreml, which shows it.")
+@click.option("--license", default="", help="The same.  [default: Apache-2.0 for demo and imagenet]")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"
 )
@@ -130,6 +137,8 @@ def command(
     label_file: Path | None,
     io_dtype: IoDtype,
     layout: Layout | None,
+    author: str,
+    license: str,
     out: Path | None,
     eval_data: Path | None,
     overwrite: bool,
@@ -197,6 +206,8 @@ def command(
                 io_dtype=r.io_dtype,
                 layout=r.layout,
                 options=r.options,
+                author=author,
+                license=license or ("Apache-2.0" if weights in ("demo", "imagenet") else ""),
             )
             for r in plan
         ]
@@ -215,8 +226,10 @@ def command(
             step=steps.step,
         )
         made.append(bundle)
-        _show(output, bundle)
-    output.data({"bundles": [{"folder": str(b.folder), **_facts(b)} for b in made]})
+        show(output, bundle)
+    if len(made) > 1:
+        compare_side_by_side(output, made)
+    output.data({"bundles": [{"folder": str(b.folder), **facts(b)} for b in made]})
 
 
 def _of_target(asked: Mapping[str, str], target: str, kinds: Sequence[str]) -> dict[str, str]:
@@ -282,40 +295,3 @@ def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, 
 
     with steps.counter("measuring accuracy", len(pictures)) as advance:
         return count_right(runtime.logits, pictures.batches(checkpoint.preprocessing), progress=advance).to_dict()
-
-
-def _facts(bundle: Bundle) -> dict[str, Any]:
-    manifest = bundle.manifest
-    return {
-        "bytes": bundle.artifact_bytes,
-        **{key: manifest[key] for key in ("model", "artifact", "delegate", "parity", "accuracy")},
-    }
-
-
-def _show(output: Output, bundle: Bundle) -> None:
-    manifest, facts = bundle.manifest, _facts(bundle)
-    parity, delegate = manifest["parity"], manifest["delegate"]
-    outside = sum(delegate["outside"].values())
-    output.say("\n" + click.style(str(bundle.folder), fg="green", bold=True))
-    output.say(f"  model      {manifest['model']['variant']}, {manifest['model']['num_classes']} classes")
-    output.say(
-        f"  artifact   {manifest['artifact']['file']}, {facts['bytes'] / 1e6:.2f} MB, {manifest['artifact']['precision']}"
-    )
-    output.say(
-        f"  runs as    {sum(manifest['operators'].values())} operators, {delegate['parts']} {delegate['name']} part(s), "
-        f"{outside} operators outside"
-    )
-    verdict = "passed" if parity["passed"] else click.style("FAILED, kept as you asked", fg="red", bold=True)
-    output.say(
-        f"  parity     {verdict}: "
-        f"difference {parity['max_abs']:.1e} of the logit range, cosine {parity['cosine']:.4f}, "
-        f"same first class {parity['agreement']:.0%} of {parity['samples']}"
-    )
-    if manifest["accuracy"]:
-        top1 = manifest["accuracy"]["top1"]
-        low, high = top1["interval95"]
-        output.say(
-            f"  accuracy   {top1['share']:.2%} top-1 of {manifest['accuracy']['samples']} "
-            f"(95 % interval {low:.2%} to {high:.2%})"
-        )
-    output.say(f"  next       {levit_command()} predict {shlex.quote(str(bundle.folder))} PICTURE")

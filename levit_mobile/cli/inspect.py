@@ -12,6 +12,7 @@ import click
 from levit_mobile.bundle import open_bundle
 from levit_mobile.cli.console import Output, Steps, json_option
 from levit_mobile.runtimes import Runtime, open_runtime
+from levit_mobile.runtimes.base import stand_in
 
 __all__ = ["command"]
 
@@ -35,7 +36,8 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     opened, output = open_bundle(bundle), Output(as_json)
     runtime = open_runtime(opened, threads=threads)
     anatomy, manifest = runtime.anatomy(), opened.manifest
-    times = _time(runtime, runs)
+    instead = stand_in(runtime)
+    times = _time(runtime, runs) if instead is None else []
     size = opened.artifact_bytes
     result: dict[str, Any] = {
         "folder": str(bundle),
@@ -52,7 +54,9 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
             "threads": threads,
             "median": round(median(times), 3),
             "least": round(min(times), 3),
-        },
+        }
+        if times
+        else None,
     }
     output.say(
         f"{click.style(str(bundle), bold=True)}: {manifest['model']['variant']}, {manifest['artifact']['precision']}, "
@@ -71,6 +75,8 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     )
     output.say(
         f"this host   {median(times):.2f} ms median, {min(times):.2f} ms least, of {runs} with {threads} thread(s)"
+        if times
+        else f"this host   not timed: here runs {instead}"
     )
     operators = sorted(anatomy.operators.items(), key=lambda row: (-row[1], row[0]))
     output.say()

@@ -14,6 +14,7 @@ from levit_mobile.errors import CheckError
 from levit_mobile.evaluate import top_k
 from levit_mobile.preprocess import load_picture, resize_and_crop
 from levit_mobile.runtimes import open_runtime
+from levit_mobile.runtimes.base import stand_in
 
 __all__ = ["command"]
 
@@ -35,6 +36,9 @@ def command(bundle: Path, images: tuple[Path, ...], k: int, threads: int, as_jso
     opened = open_bundle(bundle)
     runtime = open_runtime(opened, threads=threads)
     output, results = Output(as_json), []
+    instead = stand_in(runtime)
+    if instead is not None:
+        click.echo(f"note: the answers are those of {instead}", err=True)
     steps = click.get_current_context().with_resource(Steps())
     # On a terminal the answers themselves are the progress, and a bar would be torn by them.
     seen = sys.stdout.isatty() and not as_json
@@ -55,4 +59,4 @@ def command(bundle: Path, images: tuple[Path, ...], k: int, threads: int, as_jso
             for index, share in best:
                 output.say(f"{share:>7.1%}  {opened.labels[index]}")
             advance(1)
-    output.data({"predictions": results})
+    output.data({"predictions": results, **({} if instead is None else {"ran": instead})})

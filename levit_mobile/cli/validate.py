@@ -13,6 +13,7 @@ from levit_mobile.errors import BundleError, CheckpointError, UsageError
 from levit_mobile.evaluate import compare, count_right
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
+from levit_mobile.runtimes.base import stand_in
 
 __all__ = ["command"]
 
@@ -43,7 +44,11 @@ def command(
     tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
     parity = compare(golden.logits, runtime.logits(golden.pixels), tolerance)
     output.say(f"parity      {'passed' if parity.passed else click.style('FAILED', fg='red', bold=True)}: {parity}")
-    result: dict[str, Any] = {"parity": parity.to_dict()}
+    instead = stand_in(runtime)
+    ran = {} if instead is None else {"ran": instead}
+    if instead is not None:
+        output.say(f"measured    on {instead}")
+    result: dict[str, Any] = {"parity": {**parity.to_dict(), **ran}}
     if data is not None:
         from levit_mobile.datasets import find_labelled
 
@@ -54,7 +59,7 @@ def command(
             accuracy = count_right(
                 runtime.logits, pictures.batches(opened.preprocessing), reference=reference, progress=advance
             )
-        result["accuracy"] = accuracy.to_dict()
+        result["accuracy"] = {**accuracy.to_dict(), **ran}
         names = {"top1": "top-1", "top5": "top-5", "reference_top1": "PyTorch", "agreement": "agreement"}
         for key, name in names.items():
             if key in result["accuracy"]:

@@ -12,6 +12,7 @@ from levit_mobile.errors import BundleError
 from levit_mobile.evaluate import compare
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
+from levit_mobile.runtimes.base import stand_in
 
 __all__ = ["command"]
 
@@ -25,7 +26,7 @@ def command(bundle: Path, as_json: bool) -> None:
     \b
     levit verify levit_128s-int8-tflite
 
-    Exits 0 if all is well, 1 if not.
+    Exits 0 if all is well, 1 if not, 2 if the files are as they should be and nothing on this host can run the artifact.
     """
     opened, output = open_bundle(bundle), Output(as_json)
     problems = opened.damage()
@@ -37,11 +38,15 @@ def command(bundle: Path, as_json: bool) -> None:
     golden, runtime = opened.golden(), open_runtime(opened)
     tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
     parity = compare(golden.logits, runtime.logits(golden.pixels), tolerance)
+    instead = stand_in(runtime)
     waived = not opened.manifest["parity"]["passed"]
     output.say(f"parity      {parity}" + (" (out of bounds; the bundle was made with --allow-drift)" if waived else ""))
+    if instead is not None:
+        output.say(f"measured    on {instead}")
     if not parity.passed and not waived:
         problems = [f"the artifact no longer computes what PyTorch does here: {parity}"]
-    output.data({"ok": not problems, "problems": problems, "waived": waived, "parity": parity.to_dict()})
+    told = {**parity.to_dict(), **({} if instead is None else {"ran": instead})}
+    output.data({"ok": not problems, "problems": problems, "waived": waived, "parity": told})
     if problems:
         raise BundleError(f"{bundle}: {problems[0]}")
     if waived:

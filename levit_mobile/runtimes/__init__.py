@@ -15,6 +15,7 @@ __all__ = ["RUNTIMES", "Runtime", "open_runtime"]
 
 # target -> module with a function open_artifact(path, *, size, spec, threads)
 RUNTIMES: dict[str, str] = {
+    "coreml": "levit_mobile.runtimes.coreml",
     "executorch": "levit_mobile.runtimes.executorch",
     "onnx": "levit_mobile.runtimes.onnx",
     "tflite": "levit_mobile.runtimes.tflite",
@@ -25,12 +26,14 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
     """The bundle's artifact, loaded.
 
     Raises:
-        BundleError: made for a target that this version cannot run, or not the model that the manifest describes.
+        BundleError: made for a target that this version cannot run, changed since it was exported, or not the model that
+            the manifest describes.
         RuntimeMissingError: the target's package is not installed, or cannot be loaded.
     """
     target = bundle.manifest["artifact"]["target"]
     if target not in RUNTIMES:
         raise BundleError(f"{bundle.folder}: made for {target!r}; this version runs {', '.join(RUNTIMES)}")
+    bundle.check_artifact()
     runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
         bundle.artifact, size=bundle.image_size, spec=bundle.preprocessing, threads=threads
     )

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from levit_mobile.errors import BundleError
+from levit_mobile.errors import BundleError, LevitMobileError
 
-__all__ = ["Anatomy", "Port", "Runtime", "quiet", "takes_nhwc"]
+__all__ = ["Anatomy", "Port", "Runtime", "quiet", "refusing", "stand_in", "takes_nhwc"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,14 @@ class Runtime(Protocol):
         ...
 
 
+def stand_in(runtime: Runtime) -> str | None:
+    """What runs in the artifact's place on a host that cannot run it; None, as nearly always, where the artifact itself runs.
+
+    A runtime says so with an attribute of this name. Its logits are then the artifact's, its times are not.
+    """
+    return getattr(runtime, "stand_in", None)
+
+
 def takes_nhwc(path: Path, port: Port, size: int) -> bool:
     """Whether an artifact's input is (1, S, S, 3); otherwise it is (1, 3, S, S). A batch of -1 is any.
 
@@ -88,6 +96,21 @@ def takes_nhwc(path: Path, port: Port, size: int) -> bool:
     if port.shape[:1] not in ((1,), (-1,)) or port.shape[1:] not in (nhwc[1:], nchw[1:]):
         raise BundleError(f"{path}: takes {port.shape}, expected {nhwc} or {nchw}")
     return port.shape[1:] == nhwc[1:]
+
+
+@contextlib.contextmanager
+def refusing(path: Path, runtime: str) -> Iterator[None]:
+    """Whatever a runtime raises over a damaged file becomes an error of ours that names the file.
+
+    Raises:
+        BundleError: in place of anything else.
+    """
+    try:
+        yield
+    except LevitMobileError:
+        raise
+    except Exception as error:  # each parser and kernel has its own
+        raise BundleError(f"{path}: {runtime} cannot run it ({' '.join(str(error).split())})") from error
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
-"""Run a ``.pte`` with ExecuTorch's own runtime (the executorch package); XNNPACK computes."""
+"""Run a ``.pte`` with ExecuTorch's own runtime (the executorch package).
+
+Where that runtime lacks the delegate that a program is made for, a reference interpreter reads the delegate's graph out of
+the file and computes it. It tells what the program computes; it tells nothing about speed.
+"""
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
 from collections import Counter
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, takes_nhwc
+from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
+from levit_mobile.runtimes.executorch_graph import DelegateGraph
+from levit_mobile.runtimes.executorch_program import DELEGATES, read_method
 
 __all__ = ["ExecutorchRuntime", "open_artifact"]
 
-_DELEGATE = "XnnpackBackend"
+_QUANTIZED = "quantized_decomposed::"  # operators whose kernels are a library of their own
 
 
 def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> ExecutorchRuntime:
@@ -27,7 +30,7 @@ def open_artifact(path: Path, *, size: int, spec: Preprocessing, threads: int = 
 
     Raises:
         BundleError: the file is not a program that this runtime can run.
-        RuntimeMissingError: executorch is not installed, or cannot be loaded.
+        RuntimeMissingError: executorch is not installed, or cannot be loaded, or lacks a delegate that nothing stands in for.
     """
     return ExecutorchRuntime(path, size=size, spec=spec, threads=threads)
 
@@ -40,7 +43,12 @@ class ExecutorchRuntime:
         size: pixels a side of its input.
         spec: how pixels are normalised.
         threads: that XNNPACK may use; of the whole process, since ExecuTorch has one pool.
+
+    Attributes:
+        stand_in: what runs in the artifact's place, where this host has not got its delegate; else None.
     """
+
+    stand_in: str | None = None
 
     def __init__(self, path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> None:
         try:
@@ -59,10 +67,14 @@ class ExecutorchRuntime:
                 self._program = Runtime.get().load_program(self._data)
                 if "forward" not in self._program.method_names:
                     raise RuntimeError("it has no method forward")
-                self._method: Any = self._program.load_method("forward")
+                about = self._program.metadata("forward")
+                self._load_kernels(Runtime.get().operator_registry.operator_names)
+                try:
+                    self._method: Any = self._program.load_method("forward")
+                except RuntimeError as error:
+                    self._method = self._interpreter(Runtime.get().backend_registry, error)
         except (OSError, RuntimeError, ValueError) as error:
             raise BundleError(f"{path}: ExecuTorch cannot load it ({error})") from error
-        about = self._method.metadata
         if (about.num_inputs(), about.num_outputs()) != (1, 1):
             raise BundleError(
                 f"{path}: has {about.num_inputs()} inputs and {about.num_outputs()} outputs, expected one of each"
@@ -77,7 +89,8 @@ class ExecutorchRuntime:
         """uint8 (B, S, S, 3) -> float32 (B, classes)."""
         rows = np.empty((len(pixels), self.output.shape[-1]), np.float32)
         for index, picture in enumerate(pixels):
-            rows[index] = self._method.execute([self._feed(picture)])[0].numpy()[0]
+            with refusing(self._path, "ExecuTorch"):
+                rows[index] = self._method.execute([self._feed(picture)])[0].numpy()[0]
         return rows
 
     def _feed(self, picture: npt.NDArray[np.uint8]) -> Any:
@@ -85,6 +98,28 @@ class ExecutorchRuntime:
 
         x = normalise(picture[None], self._spec)
         return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if self._nhwc else x)
+
+    def _load_kernels(self, present: set[str]) -> None:
+        """ExecuTorch's package has the kernels for int8 without a delegate in a library that is loaded on demand."""
+        if _QUANTIZED.encode() in self._data and not any(name.startswith(_QUANTIZED) for name in present):
+            import executorch.kernels.quantized  # noqa: F401
+
+    def _interpreter(self, registry: Any, error: RuntimeError) -> _Interpreter:
+        """What stands in for the method, if it could not be loaded for want of a delegate; otherwise ``error``."""
+        try:
+            plan = read_method(self._data, "forward")
+        except Exception:  # flatc, JSON, protobuf and MIL's reader each raise their own
+            raise error from None
+        absent = [name for name in plan.delegates if not registry.is_available(name)]
+        if not absent:
+            raise error
+        lacking = f"this host's ExecuTorch has no {_names(absent)} delegate"
+        if not plan.in_order or plan.calls[0].run is None:
+            raise RuntimeMissingError(
+                f"{self._path}: {lacking}; run it in an app that has, or export anew with --delegate xnnpack"
+            )
+        self.stand_in = f"a reference interpreter of the {_names(absent)} graph; {lacking}"
+        return _Interpreter(self._path, plan.calls[0])
 
     def told(self, name: str) -> list[Any]:
         """What the constant method ``name`` gives (``labels``, ``image_mean``, ...).
@@ -98,27 +133,18 @@ class ExecutorchRuntime:
             return list(self._program.load_method(name).execute([]))
 
     def anatomy(self) -> Anatomy:
-        with quiet():
-            from executorch.exir._serialize._program import deserialize_pte_binary
-
-            read = deserialize_pte_binary(self._data).program
-        plan = next(plan for plan in read.execution_plan if plan.name == "forward")
-        calls = [instruction.instr_args for instruction in plan.chains[0].instructions]
-        outside = Counter(
-            plan.operators[call.op_index].name.rpartition("::")[2] for call in calls if hasattr(call, "op_index")
-        )
-        operators, largest = Counter(outside), []
-        for delegate in plan.delegates:
-            if delegate.id == _DELEGATE:
-                graph = _xnnpack_graph(bytes(read.backend_delegate_data[delegate.processed.index].data))
-                operators.update(node["xnode_union_type"].removeprefix("XNN") for node in graph["xnodes"])
-                largest += _constants(graph)
+        with refusing(self._path, "ExecuTorch"):
+            plan = read_method(self._data, "forward")
+        operators, constants = Counter(plan.outside), list(plan.constants)
+        for graph in plan.calls:
+            operators.update(graph.operators)
+            constants += graph.constants
         return Anatomy(
             operators=dict(sorted(operators.items())),
-            delegate="XNNPACK" if plan.delegates else "none",
-            parts=sum(hasattr(call, "delegate_index") for call in calls),
-            outside=dict(sorted(outside.items())),
-            largest=sorted(largest, key=lambda row: (-row[1], row[0])),
+            delegate=_names(plan.delegates) or "none",
+            parts=len(plan.calls),
+            outside=dict(sorted(plan.outside.items())),
+            largest=sorted(constants, key=lambda row: (-row[1], row[0])),
         )
 
     def profile(self, runs: int) -> list[tuple[str, float]]:
@@ -131,30 +157,31 @@ class ExecutorchRuntime:
         return times
 
 
+class _Interpreter:
+    """A delegate's graph in place of ExecuTorch's method."""
+
+    def __init__(self, path: Path, graph: DelegateGraph) -> None:
+        self._path, self._graph = path, graph
+
+    def execute(self, inputs: list[Any]) -> list[Any]:
+        """Torch tensors in, torch tensors out.
+
+        Raises:
+            BundleError: the graph is not one that this toolkit writes.
+        """
+        assert self._graph.run is not None
+        try:
+            return self._graph.run(inputs)
+        except BundleError as error:
+            raise BundleError(f"{self._path}: {error}") from error
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise BundleError(f"{self._path}: its graph cannot be run ({' '.join(str(error).split())})") from error
+
+
+def _names(delegates: list[str]) -> str:
+    return " and ".join(DELEGATES[name][0] if name in DELEGATES else name for name in dict.fromkeys(delegates))
+
+
 def _port(name: str, about: Any) -> Port:
     kinds = {0: "uint8", 1: "int8", 5: "float16", 6: "float32"}  # ExecuTorch's ScalarType
     return Port(name, tuple(int(v) for v in about.sizes()), kinds.get(int(about.dtype()), str(about.dtype())))
-
-
-def _xnnpack_graph(payload: bytes) -> dict[str, Any]:
-    """The delegate's graph; its format is the package's ``backends/xnnpack/serialization/schema.fbs``."""
-    from executorch.backends.xnnpack import serialization
-    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
-    from executorch.exir._serialize._flatbuffer import _flatc_decompile
-
-    header = XNNHeader.from_bytes(payload[: XNNHeader.EXPECTED_LENGTH])
-    start = header.flatbuffer_offset
-    with tempfile.TemporaryDirectory() as folder:
-        binary = Path(folder) / "graph.bin"
-        binary.write_bytes(payload[start : start + header.flatbuffer_size])
-        schema = Path(folder) / "schema.fbs"
-        schema.write_bytes(resources.files(serialization).joinpath("schema.fbs").read_bytes())
-        _flatc_decompile(folder, str(schema), str(binary))
-        graph: dict[str, Any] = json.loads((Path(folder) / "graph.json").read_text("utf-8"))
-    return graph
-
-
-def _constants(graph: dict[str, Any]) -> list[tuple[str, int]]:
-    return [
-        (row["named_key"] or f"constant {index}", int(row["size"])) for index, row in enumerate(graph["constant_data"])
-    ]

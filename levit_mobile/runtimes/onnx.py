@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import time
 from collections import Counter
@@ -13,7 +15,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, takes_nhwc
+from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
 
 __all__ = ["OnnxRuntime", "open_artifact"]
 
@@ -48,7 +50,7 @@ class OnnxRuntime:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = _SILENT
         try:
-            with quiet():
+            with quiet(), contextlib.redirect_stdout(io.StringIO()):  # it prints what it falls back from
                 self._session = ort.InferenceSession(path.read_bytes(), options, providers=[_PROVIDER])
         except Exception as error:  # OSError, and ONNX Runtime's own kinds, which share no base of their own
             reason = " ".join(str(error).split())
@@ -67,7 +69,8 @@ class OnnxRuntime:
         return rows
 
     def _run(self, x: npt.NDArray[np.float32]) -> Any:
-        return self._session.run(None, {self.input.name: x})[0]
+        with refusing(self._path, "ONNX Runtime"):
+            return self._session.run(None, {self.input.name: x})[0]
 
     def _feed(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         x = normalise(picture[None], self._spec)
@@ -81,11 +84,12 @@ class OnnxRuntime:
         """As the file has it; ONNX Runtime joins operators when it loads it."""
         import onnx
 
-        graph = onnx.load(self._path).graph
-        sizes = [
-            (t.name, math.prod(t.dims) * onnx.helper.tensor_dtype_to_np_dtype(t.data_type).itemsize)
-            for t in graph.initializer
-        ]
+        with refusing(self._path, "onnx"):
+            graph = onnx.load(self._path).graph
+            sizes = [
+                (t.name, math.prod(t.dims) * onnx.helper.tensor_dtype_to_np_dtype(t.data_type).itemsize)
+                for t in graph.initializer
+            ]
         return Anatomy(
             operators=dict(sorted(Counter(node.op_type for node in graph.node).items())),
             delegate="ONNX Runtime",
