@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from matrix import NAME, cells
+from matrix_page import matrix_page
 from results import FOLDER, add_results_option
 
 from levit_mobile.cli.console import guarded
@@ -52,7 +54,7 @@ def summary(results: Results, target: str) -> str:
         made, right = _row(results, "export_cost", name), _row(results, "accuracy", name)
         ratio = _row(results, "latency", name)["ratio_of_p50"]
         shares = (_percent(right[key]["share"]) for key in ("top1", "agreement"))
-        rows.append([precision, _megabytes(made), made["xnnpack_parts"], *shares, f"{ratio:.2f}"])
+        rows.append([precision, _megabytes(made), made["parts"], *shares, f"{ratio:.2f}"])
     return _table([TARGETS[target], *header], rows)
 
 
@@ -80,7 +82,7 @@ def details(results: Results) -> str:
     costs = [
         [
             *(name, f"{row['seconds']:.0f}", f"{row['peak_mb']:,} MB", _megabytes(row), row["operators"]),
-            *(row["xnnpack_parts"], row["operators_outside"]),
+            *(row["parts"], row["operators_outside"]),
         ]
         for name, row in cost["rows"].items()
     ]
@@ -223,7 +225,12 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
         ("docs/quantisation.md", "policy", policy(results)),
         ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
     )
-    return {ROOT / name: filled(ROOT / name, mark, text) for name, mark, text in places}
+    found = {ROOT / name: filled(ROOT / name, mark, text) for name, mark, text in places}
+    matrix = folder / NAME
+    if matrix.exists():  # of random weights, and so of none of the others' results
+        page = ROOT / "benchmarks" / "matrix.md"
+        found[page] = filled(page, "matrix", matrix_page(json.loads(matrix.read_text()), cells()))
+    return found
 
 
 if __name__ == "__main__":

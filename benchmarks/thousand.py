@@ -1,6 +1,6 @@
-"""Write LeViT-128S with 1000 classes and random weights, and its activation ranges, into a folder; for export_cost.py.
+"""Write a LeViT with 1000 classes and random weights, and its activation ranges, into a folder.
 
-python benchmarks/thousand.py DIR
+python benchmarks/thousand.py DIR --model levit_256
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from levit_mobile.variants import VARIANTS
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--model", choices=list(VARIANTS), default="levit_128s")
+    args = parser.parse_args()
+    folder = args.folder
     torch.manual_seed(0)
-    model = LeViT(VARIANTS["levit_128s"])
+    model = LeViT(VARIANTS[args.model])
     for module in model.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             torch.nn.init.uniform_(module.weight, 0.5, 1)  # some start at 0, and would leave nothing to export

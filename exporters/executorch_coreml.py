@@ -38,6 +38,8 @@ def coreml_partitioner(precision: str) -> Any:
             "export there, or type another --delegate"
         ) from error
 
+    # Names that coremltools makes up are numbered, and it counts on from one model to the next.
+    coremltools.converters.mil.Builder.name_count.clear()
     specs = CoreMLBackend.generate_compile_specs(
         compute_unit=coremltools.ComputeUnit.ALL,
         minimum_deployment_target=coremltools.target.iOS17 if precision == "int8" else coremltools.target.iOS16,

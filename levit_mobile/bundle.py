@@ -146,6 +146,13 @@ class Bundle:
         found += [f"{name} is not in the manifest" for name in sorted(present - set(wanted) - {MANIFEST})]
         return found
 
+    @property
+    def artifact_digest(self) -> str:
+        """sha256 of names and digests of the artifact's files, as the manifest has them."""
+        files = self.manifest["files"]
+        parts = sorted(_parts_of(self.manifest["artifact"]["file"], files))
+        return hashlib.sha256("".join(f"{name} {files[name]['sha256']}\n" for name in parts).encode()).hexdigest()
+
     def check_artifact(self) -> None:
         """Make sure that the artifact is the one that was exported, before a parser written in C looks at it.
 

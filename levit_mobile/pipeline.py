@@ -22,6 +22,7 @@ from levit_mobile.program import Program
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime, stand_in
+from levit_mobile.runtimes.trial import note_success
 from levit_mobile.targets import TARGETS, check_request
 
 __all__ = ["export_bundle", "reference_model", "write_golden"]
@@ -110,7 +111,9 @@ def export_bundle(
         if program.ranges is not None:
             (scratch / "calibration.json").write_text(program.ranges.to_json(), "utf-8")
         write_manifest(scratch, _manifest(program, target, artifact.name, runtime, parity, measured))
-    return open_bundle(folder)
+    bundle = open_bundle(folder)
+    note_success(target, bundle.artifact_digest)
+    return bundle
 
 
 def _exporter(target: str) -> Any:

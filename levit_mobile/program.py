@@ -35,6 +35,8 @@ class Program:
             quantised; the normalisation is then part of the artifact.
         layout: of the input.
         options: of the target, complete: see ``targets.check_request``.
+        author: of the weights, for the targets that have a place for it; empty if not told.
+        license: the same.
     """
 
     model: DeployLeViT
@@ -46,6 +48,8 @@ class Program:
     io_dtype: IoDtype = "float32"
     layout: Layout = "nhwc"
     options: Mapping[str, str] = field(default_factory=dict)
+    author: str = ""
+    license: str = ""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -67,6 +71,8 @@ def build_program(
     io_dtype: IoDtype = "float32",
     layout: Layout = "nhwc",
     options: Mapping[str, str] | None = None,
+    author: str = "",
+    license: str = "",
 ) -> Program:
     """Fuse a checkpoint and put together what exporters need.
 
@@ -78,6 +84,8 @@ def build_program(
         io_dtype: of input and output.
         layout: of the input.
         options: of the target, complete.
+        author: of the weights.
+        license: of the weights.
 
     Raises:
         CalibrationError: ranges are needed and there are none for these weights.
@@ -99,7 +107,19 @@ def build_program(
         ranges = cut_before_hardswish(ranges)
     else:
         ranges = None
-    return Program(fuse(checkpoint.model()), checkpoint, weights, names, row, ranges, io_dtype, layout, options or {})
+    return Program(
+        model=fuse(checkpoint.model()),
+        checkpoint=checkpoint,
+        fingerprint=weights,
+        labels=names,
+        precision=row,
+        ranges=ranges,
+        io_dtype=io_dtype,
+        layout=layout,
+        options=options or {},
+        author=author,
+        license=license,
+    )
 
 
 def class_names(checkpoint: Checkpoint, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:

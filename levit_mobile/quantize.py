@@ -64,6 +64,18 @@ PRECISIONS: dict[str, Precision] = {
             Tolerance(0.15, 0.98, 1.0),
         ),
         Precision(
+            "int8-weights",
+            "int8 weights per output channel, symmetric; float16 activations",
+            False,
+            Tolerance(0.05, 0.99, 1.0),
+        ),
+        Precision(
+            "palettised-4bit",
+            "weights as 4-bit indices into palettes of 16 values; float16 activations",
+            False,
+            Tolerance(0.15, 0.98, 1.0),
+        ),
+        Precision(
             "int8-dynamic",
             "int8 weights per output channel, symmetric; activations quantised while running",
             False,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
+COREML = ("fp32", "fp16", "int8", "int8-weights", "palettised-4bit")
 SCRIPTS = Path(sys.executable).parent  # of the environment that runs the tests
 _MINUTES = 9  # an export takes seconds on an idle machine
 
@@ -69,7 +70,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     def make(folder: Path) -> subprocess.CompletedProcess[str]:
         return run_script("levit-export", args, cwd=folder)
 
-    return _once(tmp_path_factory, "exported", make)
+    return once(tmp_path_factory, "exported", make)
 
 
 _SEVERAL = """
@@ -78,10 +79,22 @@ from levit_mobile.cli.main import cli
 from levit_mobile.errors import CheckError
 for args in json.loads(sys.argv[1]):
     try:
-        cli.main(["export", "--target", "tflite", "--json", *args], prog_name="levit", standalone_mode=False)
+        cli.main(["export", "--json", *args], prog_name="levit", standalone_mode=False)
     except CheckError as error:
         print(json.dumps({"error": str(error)}))
 """
+
+
+def _several(runs: Sequence[Sequence[str]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Several ``levit export --json`` in one process."""
+    return subprocess.run(
+        [sys.executable, "-c", _SEVERAL, json.dumps(runs)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60 * _MINUTES,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -104,16 +117,9 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         ranges = bundled_ranges()
         wide = {name: (100 * low, 100 * high) for name, (low, high) in ranges.values.items()}
         (folder / "absurd.json").write_text(replace(ranges, values=wide).to_json(), "utf-8")
-        return subprocess.run(
-            [sys.executable, "-c", _SEVERAL, json.dumps(runs)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60 * _MINUTES,
-            check=False,
-        )
+        return _several([["--target", "tflite", *args] for args in runs], folder)
 
-    return _once(tmp_path_factory, "other_kinds", make)
+    return once(tmp_path_factory, "other_kinds", make)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +130,35 @@ def executorch_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     def make(folder: Path) -> subprocess.CompletedProcess[str]:
         return run_script("levit-export", args, cwd=folder, environment={"PYTHONHASHSEED": "1"})
 
-    return _once(tmp_path_factory, "executorch_exported", make)
+    return once(tmp_path_factory, "executorch_exported", make)
+
+
+@pytest.fixture(scope="session")
+def vulkan_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The demo checkpoint as ``levit_128s-fp16-executorch-vulkan``."""
+    args = ["--target", "executorch", "--delegate", "vulkan", "--precision", "fp16"]
+    return once(tmp_path_factory, "vulkan_exported", lambda folder: run_script("levit-export", args, cwd=folder))
+
+
+@pytest.fixture(scope="session")
+def coreml_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The demo checkpoint as ``levit_128s-PRECISION-coreml`` in all of ``COREML``, by one ``levit-export``.
+
+    And some that are not for the default system: fp16 with ``-ios15`` behind it, int8-weights and palettised-4bit with
+    ``-ios18``.
+    """
+    first = ["--target", "coreml", *(part for name in COREML for part in ("--precision", name)), "--author", "R. Roe"]
+    others = [("ios15", "fp16"), ("ios18", "int8-weights", "palettised-4bit")]
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        runs = [
+            ["--target", "coreml", "--deployment-target", since, *(part for n in names for part in ("--precision", n))]
+            for since, *names in others
+        ]
+        done = run_script("levit-export", first, cwd=folder, environment={"PYTHONHASHSEED": "1"})
+        return done if done.returncode else _several(runs, folder)
+
+    return once(tmp_path_factory, "coreml_exported", make)
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +170,18 @@ def onnx_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         done = run_script("levit-export", args, cwd=folder, environment={"PYTHONHASHSEED": "1"})
         return done if done.returncode else run_script("levit-export", [*args, "--batch", "dynamic"], cwd=folder)
 
-    return _once(tmp_path_factory, "onnx_exported", make)
+    return once(tmp_path_factory, "onnx_exported", make)
+
+
+@pytest.fixture(scope="session")
+def onnx2tf_exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The demo checkpoint as ``levit_128s-fp32-tflite-onnx2tf`` and ``levit_128s-int8-tflite-onnx2tf``, by one command."""
+    args = ["--target", "tflite", "--via", "onnx2tf", "--precision", "fp32", "--int8"]
+
+    def make(folder: Path) -> subprocess.CompletedProcess[str]:
+        return run_script("levit-export", args, cwd=folder, environment={"PYTHONHASHSEED": "1"})
+
+    return once(tmp_path_factory, "onnx2tf_exported", make)
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +199,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[...
         args = ["--target", "tflite", "--int8", "--weights", "thousand.safetensors", "--calib-data", "loose"]
         return run_script("levit-export", args, cwd=folder)
 
-    return _once(tmp_path_factory, "thousand", make).bundle("levit_128s-int8-tflite")
+    return once(tmp_path_factory, "thousand", make).bundle("levit_128s-int8-tflite")
 
 
 def labelled_pictures(folder: Path) -> None:
@@ -165,7 +210,7 @@ def labelled_pictures(folder: Path) -> None:
             draw(f"{250 + 10 * number}x{260 + index}").save(folder / name / f"{index}.png")
 
 
-def _once(
+def once(
     factory: pytest.TempPathFactory, name: str, make: Callable[[Path], subprocess.CompletedProcess[str]]
 ) -> Exported:
     """A folder that ``make`` filled in whichever worker came first; the others wait for it."""

@@ -30,7 +30,7 @@ PAGES = sorted(
 )
 PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
 ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
-RESULTS = ("accuracy", "export_cost", "latency", "policy")
+RESULTS = ("accuracy", "agreement", "export_cost", "latency", "policy")
 PICTURE = ROOT / "docs" / "demo.svg"
 
 

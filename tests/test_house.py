@@ -22,6 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("levit_mobile", "levit_mobile.errors", "levit_mobile.variants"),
     (
         "levit_mobile.download",
+        "levit_mobile.folder_bytes",
         "levit_mobile.key_schemes",
         "levit_mobile.model",
         "levit_mobile.resize",
@@ -41,7 +42,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("levit_mobile.cli", "levit_mobile.__main__"),
 )
 
-# Packages that only one target needs -> the target.
+# Packages that only one target needs -> the target. ExecuTorch's Core ML delegate is coremltools, too.
+ALSO = {("coremltools", "executorch")}
 THEIRS = {
     "ai_edge_litert": "tflite",
     "ai_edge_quantizer": "tflite",
@@ -158,7 +160,7 @@ def test_an_exporter_stays_with_its_target(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in modules() if name.startswith("levit_mobile.runtimes")])
 def test_a_runtime_needs_no_exporter(name: str) -> None:
     assert not {other for other in own_imports(name) if other.split(".")[0] == "exporters"}
-    if name != "levit_mobile.runtimes.executorch":  # its package takes and gives torch's tensors
+    if not name.startswith("levit_mobile.runtimes.executorch"):  # its package takes and gives torch's tensors
         assert not {other for other in imports(name) if other.split(".")[0] in ("torch", "safetensors")}
 
 
@@ -173,7 +175,8 @@ def test_nobody_needs_the_command_line(name: str) -> None:
 def test_a_targets_packages_stay_in_its_files(name: str) -> None:
     for package in {other.split(".")[0] for other in imports(name)} & THEIRS.keys():
         assert name.startswith(("exporters.", "levit_mobile.runtimes.")), package
-        assert target_of(name, set(THEIRS.values())) == THEIRS[package], package
+        target = target_of(name, set(THEIRS.values()))
+        assert target == THEIRS[package] or (package, target) in ALSO, package
 
 
 def test_every_target_can_be_exported_and_run() -> None:

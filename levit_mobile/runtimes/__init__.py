@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from levit_mobile.errors import BundleError
 from levit_mobile.runtimes.base import Runtime
+from levit_mobile.runtimes.trial import survives
 
 if TYPE_CHECKING:
     from levit_mobile.bundle import Bundle
@@ -34,6 +35,7 @@ def open_runtime(bundle: Bundle, *, threads: int = 1) -> Runtime:
     if target not in RUNTIMES:
         raise BundleError(f"{bundle.folder}: made for {target!r}; this version runs {', '.join(RUNTIMES)}")
     bundle.check_artifact()
+    survives(target, RUNTIMES[target], bundle.artifact, size=bundle.image_size, digest=bundle.artifact_digest)
     runtime: Runtime = import_module(RUNTIMES[target]).open_artifact(
         bundle.artifact, size=bundle.image_size, spec=bundle.preprocessing, threads=threads
     )

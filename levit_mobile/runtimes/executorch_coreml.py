@@ -57,10 +57,10 @@ def _function(files: Mapping[str, bytes]) -> Any:
 def _interpreter(function: Any, inputs: list[str], outputs: list[str]) -> Callable[[list[Any]], list[Any]]:
     import torch
 
-    known: dict[str, Any] = {}
+    known: dict[int, Any] = {}  # by the variable: MIL's reader may give several one name
     steps = []
     for op in function.operations:
-        name = op.outputs[0].name
+        name = id(op.outputs[0])
         if op.op_type == "const":
             known[name] = _widened(op.outputs[0].val)
         elif op.op_type.startswith(_CONSTEXPR):
@@ -70,17 +70,18 @@ def _interpreter(function: Any, inputs: list[str], outputs: list[str]) -> Callab
 
     def run(given: list[Any]) -> list[Any]:
         values = dict(known)
-        values.update({name: x.numpy() for name, x in zip(inputs, given, strict=True)})
+        values.update({id(function.inputs[name]): x.numpy() for name, x in zip(inputs, given, strict=True)})
         for op in steps:
             (out,) = op.outputs
-            read = {key: None if var is None else values[var.name] for key, var in op.inputs.items()}
+            read = {key: None if var is None else values[id(var)] for key, var in op.inputs.items()}
             compute = _MORE.get(op.op_type)
             try:
                 y = run_operator(op.op_type, out.name, read) if compute is None else compute(read)
             except BundleError as error:
                 raise BundleError(f"the Core ML package cannot be run here: {error}") from error
-            values[out.name] = _rounded(y, out)
-        return [torch.from_numpy(np.asarray(values[name], np.float32)) for name in outputs]
+            values[id(out)] = _rounded(y, out)
+        results = {var.name: values[id(var)] for var in function.outputs}
+        return [torch.from_numpy(np.asarray(results[name], np.float32)) for name in outputs]
 
     return run
 

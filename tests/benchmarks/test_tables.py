@@ -14,7 +14,7 @@ NAMES = [f"{target} {name}" for target in ("tflite", "executorch") for name in (
 SHARE = {"share": 0.87654, "interval95": [0.86, 0.89]}
 RIGHT = {"top1": SHARE, "agreement": {"share": 0.9912, "interval95": [0.98, 0.995]}}
 TIME = {"p50_ms": 2.0, "p90_ms": 2.5, "ratio_of_p50": 0.4567, "interval95": [0.45, 0.46]}
-MADE = {"artifact_bytes": 7_654_321, "operators": 457, "xnnpack_parts": 1, "operators_outside": 0}
+MADE = {"artifact_bytes": 7_654_321, "operators": 457, "xnnpack_parts": 1, "parts": 1, "operators_outside": 0}
 APART = {
     "within": SHARE,
     "within_own_range": SHARE,

@@ -36,8 +36,12 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_people_read(exported: Exported) -> None:
-    """What came out, where it is, and what to type next; for each precision, in the order asked for."""
-    blocks = exported.stdout.strip().split("\n\n")
+    """What came out, where it is, and what to type next; for each precision, in the order asked for; then all together."""
+    *blocks, together = exported.stdout.strip().split("\n\n")
+    assert [line.split()[0] for line in together.splitlines()] == [
+        "bundle",
+        *(f"levit_128s-{p}-tflite" for p in PRECISIONS),
+    ]
     assert [block.splitlines()[0] for block in blocks] == [f"levit_128s-{p}-tflite" for p in PRECISIONS]
     for precision, block in zip(PRECISIONS, blocks, strict=True):
         bundle = open_bundle(exported.bundle(f"levit_128s-{precision}-tflite"))
@@ -84,7 +88,7 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
         assert manifest["artifact"] == {
             "file": "model.tflite",
             "target": "tflite",
-            "options": {},
+            "options": {"via": "litert-torch"},
             "precision": precision,
             "scheme": manifest["artifact"]["scheme"],
         }

@@ -86,7 +86,7 @@ def test_version(levit: Levit) -> None:
         (["predict", "bundle"], "Missing argument 'IMAGES...'"),
         (["predict", "bundle", "a.png", "--top-k", "0"], "0 is not in the range x>=1"),
         (["export"], "Missing option '--target'"),
-        (["export", "--target", "coffee"], "'coffee' is not one of 'tflite', 'executorch', 'onnx', 'all'"),
+        (["export", "--target", "coffee"], "'coffee' is not one of 'tflite', 'executorch', 'coreml', 'onnx', 'all'"),
         (["export", "--target", "tflite", "--precision", "int3"], "'int3' is not one of 'fp32', 'fp16', 'int8'"),
         (["export", "--target", "tflite", "--io-dtype", "int16"], "'int16' is not one of 'float32', 'int8', 'uint8'"),
         (["export", "--target", "tflite", "--calib-samples", "0"], "0 is not in the range x>=1"),

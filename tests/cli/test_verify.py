@@ -165,12 +165,13 @@ def test_a_target_and_a_precision_of_later_versions(levit: Levit, bundle: Path) 
     answer = levit("verify", bundle)
     assert (answer.code, answer.err) == (
         1,
-        f"error: {bundle}: made for 'coffee'; this version runs executorch, onnx, tflite\n",
+        f"error: {bundle}: made for 'coffee'; this version runs coreml, executorch, onnx, tflite\n",
     )
     rewrite(bundle, lambda m: m.update(artifact={**m["artifact"], "target": "tflite", "precision": "int3"}))
     answer = levit("verify", bundle)
     assert answer.code == 2
-    assert answer.err == "error: unknown precision 'int3'; type one of: fp32, fp16, int8, int8-dynamic\n"
+    known = "fp32, fp16, int8, int8-weights, palettised-4bit, int8-dynamic"
+    assert answer.err == f"error: unknown precision 'int3'; type one of: {known}\n"
 
 
 def test_damaged_files_are_not_opened(levit: Levit, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

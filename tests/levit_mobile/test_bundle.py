@@ -139,6 +139,62 @@ def test_files_in_folders_are_listed_too(tmp_path: Path) -> None:
     assert opened.damage() == ["parts/weights.bin is missing"]
 
 
+# An artifact that is a folder
+
+
+def write_package(folder: Path) -> Path:
+    with bundle_writer(folder, overwrite=False) as scratch:
+        (scratch / "model.bin" / "Data").mkdir(parents=True)
+        (scratch / "model.bin" / "Manifest.json").write_bytes(b"{}")
+        (scratch / "model.bin" / "Data" / "weights.bin").write_bytes(ARTIFACT)
+        (scratch / "model.bin.txt").write_bytes(b"not a part of it")
+        (scratch / "golden.npz").write_bytes(golden().to_bytes())
+        write_manifest(scratch, manifest())
+    return folder
+
+
+def test_an_artifact_that_is_a_folder(tmp_path: Path) -> None:
+    opened = open_bundle(write_package(tmp_path / "deep"))
+    assert opened.artifact == tmp_path / "deep" / "model.bin"
+    assert opened.artifact.is_dir()
+    assert opened.artifact_bytes == len(ARTIFACT) + 2
+    assert set(opened.manifest["files"]) == {
+        "golden.npz",
+        "model.bin.txt",
+        "model.bin/Data/weights.bin",
+        "model.bin/Manifest.json",
+    }
+    assert opened.damage() == []
+    assert open_bundle(write(tmp_path / "flat")).artifact_bytes == len(ARTIFACT)
+
+
+def test_damage_inside_an_artifact_that_is_a_folder(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "deep")
+    weights = folder / "model.bin" / "Data" / "weights.bin"
+    weights.write_bytes(ARTIFACT[::-1])
+    (folder / "model.bin" / "Manifest.json").unlink()
+    (folder / "model.bin" / "Data" / "more.bin").touch()
+    opened = open_bundle(folder)
+    assert sorted(opened.damage()) == [
+        "model.bin/Data/more.bin is not in the manifest",
+        "model.bin/Data/weights.bin was changed: its sha256 is not the manifest's",
+        "model.bin/Manifest.json is missing",
+    ]
+    weights.write_bytes(ARTIFACT[:-1])
+    assert "model.bin/Data/weights.bin has 1023 bytes, the manifest says 1024" in opened.damage()
+
+
+def test_a_folder_with_nothing_in_it_is_no_artifact(tmp_path: Path) -> None:
+    """A name that only begins like the artifact's is no part of it."""
+    folder = write_package(tmp_path / "deep")
+    data = json.loads((folder / MANIFEST).read_text("utf-8"))
+    for name in ("model.bin/Data/weights.bin", "model.bin/Manifest.json"):
+        del data["files"][name]
+    (folder / MANIFEST).write_text(json.dumps(data), "utf-8")
+    with pytest.raises(BundleError, match=r"manifest\.json: does not list its artifact and golden inputs$"):
+        open_bundle(folder)
+
+
 def test_parents_are_made(tmp_path: Path) -> None:
     assert open_bundle(write(tmp_path / "x" / "y" / "z")).damage() == []
     assert os.listdir(tmp_path / "x" / "y") == ["z"]

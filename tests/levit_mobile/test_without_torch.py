@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exports import Exported
 from PIL import Image
 
 from levit_mobile.bundle import Golden, bundle_writer, write_manifest
@@ -167,7 +168,8 @@ def test_inspect(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "extras"), [(["tflite"], "tflite"), (["executorch"], "executorch"), (["all"], "tflite,executorch,onnx")]
+    ("targets", "extras"),
+    [(["tflite"], "tflite"), (["executorch"], "executorch"), (["all"], "tflite,executorch,coreml,onnx")],
 )
 def test_exporting_says_what_is_missing(targets: list[str], extras: str, tmp_path: Path) -> None:
     asked = [part for target in targets for part in ("--target", target)]
@@ -248,3 +250,37 @@ with guarded():
 def test_running_a_pte_says_what_is_missing(blocked: tuple[str, ...], broken: tuple[str, ...], told: str) -> None:
     done = run(RUN_PTE, blocked=blocked, broken=broken)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+RUN_MLPACKAGE = RUN_PTE.replace("runtimes.executorch", "runtimes.coreml").replace("a.pte", "a.mlpackage")
+
+
+@pytest.mark.parametrize(
+    ("blocked", "broken", "told"),
+    [
+        (
+            ("coremltools",),
+            (),
+            "error: running a .mlpackage needs coremltools; type in the checkout: pip install '.[coreml]'\n",
+        ),
+        ((), ("coremltools",), f"error: coremltools {CANNOT}"),
+        ((), ("coremltools.models",), f"error: coremltools {CANNOT}"),
+    ],
+    ids=["none", "broken", "broken inside"],
+)
+def test_running_a_mlpackage_says_what_is_missing(blocked: tuple[str, ...], broken: tuple[str, ...], told: str) -> None:
+    done = run(RUN_MLPACKAGE, blocked=blocked, broken=broken)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("coreml")
+def test_a_mlpackage_runs_without_torch(coreml_exported: Exported, tmp_path: Path) -> None:
+    Image.new("RGB", (50, 40), "red").save(tmp_path / "a.png")
+    bundle = str(coreml_exported.bundle("levit_128s-int8-weights-coreml"))
+    done = levit("predict", bundle, str(tmp_path / "a.png"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("note: the answers are those of a reference interpreter")
+    (found,) = json.loads(done.stdout)["predictions"]
+    assert sum(row["probability"] for row in found["top"]) <= 1
+    assert done.stderr.count("\n") == 1

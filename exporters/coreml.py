@@ -1,0 +1,120 @@
+"""Program -> ``model.mlpackage``: PyTorch exports the graph, coremltools translates it to an ML program."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporters.coreml_form import ChannelsFirstLeViT, Pictures
+from exporters.coreml_package import write_package
+from levit_mobile.errors import ExportError
+from levit_mobile.program import Program
+from levit_mobile.qdq import quantize_static
+
+__all__ = ["export"]
+
+FILE = "model.mlpackage"
+_SMALLEST = 512  # elements; what is smaller stays float, and saves nothing worth a loss
+
+
+def export(program: Program, folder: Path) -> Path:
+    """Write the folder ``model.mlpackage`` into ``folder``.
+
+    Input ``image``: a picture, S x S pixels, RGB, which the program normalises itself. Outputs: ``classLabel``, the likeliest
+    class's name; ``classLabel_probs``, each name's probability; ``logits``, float32 (1, classes).
+
+    Raises:
+        ExportError: PyTorch or coremltools failed.
+    """
+    with _quiet():
+        import coremltools
+    try:
+        with _quiet():
+            return write_package(_convert(coremltools, program), program, folder / FILE)
+    except OSError:  # a full disk: told by whoever gave the folder
+        raise
+    except Exception as error:  # every pass raises its own
+        raise ExportError(f"coremltools could not translate the model: {' '.join(str(error).split())}") from error
+
+
+def _convert(tools: Any, program: Program) -> Any:
+    size, precision = program.image_size, program.precision.name
+    form: nn.Module = ChannelsFirstLeViT(program.model)
+    if precision == "int8":
+        assert program.ranges is not None
+        form = quantize_static(form, program.ranges)
+    entry = Pictures(form, program.preprocessing).eval()
+    exported = torch.export.export(entry, (torch.zeros(1, 3, size, size),)).run_decompositions({})
+    common: dict[str, Any] = {
+        "minimum_deployment_target": getattr(tools.target, program.options["deployment-target"].replace("ios", "iOS")),
+        "compute_precision": tools.precision.FLOAT32 if precision == "fp32" else tools.precision.FLOAT16,
+    }
+    # Names that it makes up are numbered, and it counts on from one model to the next.
+    tools.converters.mil.Builder.name_count.clear()
+    # In two steps: the translation to MIL names the outputs, and the one to a package makes a classifier of it, which in a
+    # single step refuses an output beside the classifier's own.
+    middle = tools.convert(
+        exported,
+        convert_to="milinternal",
+        inputs=[tools.ImageType(name="image", shape=(1, 3, size, size), color_layout=tools.colorlayout.RGB)],
+        outputs=[tools.TensorType(name="logits", dtype=float), tools.TensorType(name="probabilities")],
+        **common,
+    )
+    middle.functions["main"].output_types = None
+    return tools.convert(
+        middle,
+        convert_to="mlprogram",
+        classifier_config=tools.ClassifierConfig(
+            list(program.labels), predicted_feature_name="classLabel", predicted_probabilities_output="probabilities"
+        ),
+        pass_pipeline=_passes(tools, program, _stem(middle)),
+        skip_model_load=True,
+        **common,
+    )
+
+
+def _stem(program: Any) -> list[str]:
+    """Names of the convolutions that see more than one pixel."""
+    convolutions = program.functions["main"].find_ops(op_type="conv")
+    return [op.name for op in convolutions if op.weight.shape[2:] != (1, 1)]
+
+
+def _passes(tools: Any, program: Program, stem: list[str]) -> Any:
+    """coremltools' own, and the one that stores weights in fewer bits than they are used in; activations stay float16."""
+    optimize, passes = tools.optimize.coreml, tools.PassPipeline.DEFAULT
+    if program.precision.name == "int8-weights":
+        name, kept = "compression::linear_quantize_weights", []
+        config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=_SMALLEST)
+    elif program.precision.name == "palettised-4bit":
+        # 16 values are too few for the stem: it has 1 % of the weights, and most of the error came from it.
+        name, kept = "compression::palettize_weights", stem
+        # One palette a tensor is all that iOS 16 and 17 know; since iOS 18 channels may have a scale each beside it.
+        scaled = program.options["deployment-target"] == "ios18"
+        config = optimize.OpPalettizerConfig(
+            nbits=4, weight_threshold=_SMALLEST, num_kmeans_workers=1, enable_per_channel_scale=scaled
+        )
+    else:
+        return passes
+    passes.append_pass(name)
+    passes.set_options(name, {"config": optimize.OptimizationConfig(config, op_name_configs=dict.fromkeys(kept))})
+    return passes
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """coremltools says that it was not tested with this PyTorch, and draws bars; neither is for its users' users."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,128 @@
+"""Artifacts are opened by another process first: what may become of that one, and what is remembered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from levit_mobile.errors import BundleError
+from levit_mobile.runtimes import trial
+
+READER = """
+import os, time, sys
+from levit_mobile.errors import BundleError
+
+class Opened:
+    def logits(self, pixels):
+        assert pixels.shape == (1, 64, 64, 3)
+        print("chatter")
+    def anatomy(self):
+        pass
+
+def open_artifact(path, *, size, spec):
+    assert (size, spec.crop) == (64, 64)
+    text = path.read_text()
+    with open(path.with_suffix(".opened"), "a") as file:
+        file.write("x")
+    if text == "abort":
+        os.abort()
+    if text == "sleep":
+        time.sleep(60)
+    if text == "refuse":
+        raise BundleError("not one of ours")
+    if text == "stumble":
+        raise ZeroDivisionError
+    return Opened()
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "made_up_reader.py").write_text(READER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("LEVIT_MOBILE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return tmp_path / "model.bin"
+
+
+def survives(artifact: Path, content: str, digest: str = "a", target: str = "tflite") -> None:
+    artifact.write_text(content)
+    trial.survives(target, "made_up_reader", artifact, size=64, digest=digest)
+
+
+def opened(artifact: Path) -> int:
+    marks = artifact.with_suffix(".opened")
+    return len(marks.read_text()) if marks.exists() else 0
+
+
+def test_what_went_well_is_not_tried_again(artifact: Path, cache: Path) -> None:
+    survives(artifact, "good")
+    survives(artifact, "good")
+    assert opened(artifact) == 1
+    assert len(list((cache / "ran").iterdir())) == 1
+    survives(artifact, "good", digest="b")
+    assert opened(artifact) == 2
+
+
+def test_another_version_of_the_runtime_is(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    survives(artifact, "good")
+    monkeypatch.setattr(trial.metadata, "version", lambda package: "99.9")
+    survives(artifact, "good")
+    assert opened(artifact) == 2
+
+
+@pytest.mark.parametrize("content", ["refuse", "stumble"])
+def test_a_civil_refusal_is_left_to_the_caller(artifact: Path, content: str, cache: Path) -> None:
+    for _ in range(2):
+        survives(artifact, content)
+    assert opened(artifact) == 2  # and is not taken for a success
+    assert not cache.exists()
+
+
+def test_a_reader_that_dies(artifact: Path, cache: Path) -> None:
+    with pytest.raises(BundleError) as caught:
+        survives(artifact, "abort")
+    assert str(caught.value) == (
+        f"{artifact}: the runtime dies of it (SIGABRT); it is damaged, or none of this toolkit's"
+    )
+    assert not cache.exists()
+
+
+def test_a_reader_that_hangs(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "_SECONDS", 3)
+    with pytest.raises(BundleError, match=r"model\.bin: the runtime did not come to an end with it in 3 s$"):
+        survives(artifact, "sleep")
+
+
+def test_what_was_just_exported_is_known(artifact: Path) -> None:
+    trial.note_success("tflite", "a")
+    survives(artifact, "abort")
+    assert opened(artifact) == 0
+
+
+def test_a_reader_in_python_needs_no_trial(artifact: Path) -> None:
+    survives(artifact, "abort", target="coffee")
+    assert opened(artifact) == 0
+
+
+def test_a_cache_that_cannot_be_written(artifact: Path, cache: Path) -> None:
+    cache.write_text("a file where a folder should be")
+    survives(artifact, "good")
+    survives(artifact, "good")
+    assert opened(artifact) == 2
+    trial.note_success("tflite", "a")
+
+
+def test_the_child_ends_without_destructors(artifact: Path) -> None:
+    artifact.write_text("good")
+    command = [sys.executable, "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    artifact.write_text("refuse")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
