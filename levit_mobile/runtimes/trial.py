@@ -55,7 +55,12 @@ def survives(target: str, module: str, artifact: Path, *, size: int, digest: str
     try:
         # A session of its own: Ctrl-C is for the parent, which ends it.
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired as error:
         raise BundleError(f"{artifact}: the runtime did not come to an end with it in {_SECONDS} s") from error

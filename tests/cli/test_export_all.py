@@ -43,7 +43,18 @@ def test_the_summary(everything: Exported) -> None:
     *blocks, table = everything.stdout.strip().split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == [f"levit_128s-int8-{target}" for target in TARGETS]
     header, *rows = (line.split() for line in table.splitlines())
-    assert header == ["bundle", "size", "operators", "parts", "outside", "difference", "cosine", "same", "class", "parity"]
+    assert header == [
+        "bundle",
+        "size",
+        "operators",
+        "parts",
+        "outside",
+        "difference",
+        "cosine",
+        "same",
+        "class",
+        "parity",
+    ]
     for target, row in zip(TARGETS, rows, strict=True):
         opened = open_bundle(everything.bundle(f"levit_128s-int8-{target}"))
         manifest = opened.manifest
