@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,21 @@ def _convert(tools: Any, program: Program) -> Any:
         middle,
         convert_to="mlprogram",
         classifier_config=tools.ClassifierConfig(
-            list(program.labels), predicted_feature_name="classLabel", predicted_probabilities_output="probabilities"
+            _distinct(program.labels), predicted_feature_name="classLabel", predicted_probabilities_output="probabilities"
         ),
         pass_pipeline=_passes(tools, program, _stem(middle)),
         skip_model_load=True,
         **common,
     )
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """The names, and the number of the class behind those that occur twice (ImageNet has two cranes).
+
+    The probabilities come as a dictionary, in which one of them would be lost.
+    """
+    often = Counter(labels)
+    return [name if often[name] == 1 else f"{name} ({index})" for index, name in enumerate(labels)]
 
 
 def _stem(program: Any) -> list[str]:

@@ -345,6 +345,11 @@ def test_an_unusual_model_computes_what_pytorch_computes(unusual: Bundle) -> Non
 # Texts
 
 
+def test_labels_that_occur_twice_are_told_apart() -> None:
+    assert coreml._distinct(["crane", "church", "crane"]) == ["crane (0)", "church", "crane (2)"]
+    assert coreml._distinct(["a", "b"]) == ["a", "b"]
+
+
 def test_the_classifier_has_the_labels_in_order(coreml_exported: Exported, unusual: Bundle) -> None:
     for opened_ in (*(bundle(coreml_exported, kind) for kind in VERSIONS), unusual):
         runtime = open_artifact(opened_.artifact, size=opened_.image_size, spec=IMAGENET)
