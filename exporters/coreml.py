@@ -73,7 +73,9 @@ def _convert(tools: Any, program: Program) -> Any:
         middle,
         convert_to="mlprogram",
         classifier_config=tools.ClassifierConfig(
-            _distinct(program.labels), predicted_feature_name="classLabel", predicted_probabilities_output="probabilities"
+            _distinct(program.labels),
+            predicted_feature_name="classLabel",
+            predicted_probabilities_output="probabilities",
         ),
         pass_pipeline=_passes(tools, program, _stem(middle)),
         skip_model_load=True,
@@ -86,8 +88,10 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 
     The probabilities come as a dictionary, in which one of them would be lost.
     """
-    often = Counter(labels)
-    return [name if often[name] == 1 else f"{name} ({index})" for index, name in enumerate(labels)]
+    names = list(labels)
+    while max((often := Counter(names)).values()) > 1:  # a name that was made up may be there already
+        names = [name if often[name] == 1 else f"{name} ({index})" for index, name in enumerate(names)]
+    return names
 
 
 def _stem(program: Any) -> list[str]:

@@ -60,7 +60,7 @@ class Environment:
 
 def is_ready(environment: Environment) -> bool:
     """Whether ``make_ready`` has nothing to do."""
-    return any(_python(_folder(environment, version)).exists() for version in environment.pythons)
+    return any(os.path.exists(_python(_folder(environment, version))) for version in environment.pythons)
 
 
 def make_ready(environment: Environment) -> Path:
@@ -71,7 +71,7 @@ def make_ready(environment: Environment) -> Path:
         ExportError: venv or pip failed, or the folder cannot be written to.
     """
     for version in environment.pythons:
-        if (python := _python(_folder(environment, version))).exists():
+        if os.path.exists(python := _python(_folder(environment, version))):
             return python
     base, version = _find_python(environment)
     folder = _folder(environment, version)

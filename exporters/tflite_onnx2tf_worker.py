@@ -16,7 +16,8 @@ __all__ = ["main"]
 
 def _refuse_connections(event: str, arguments: tuple[object, ...]) -> None:
     if event in ("socket.connect", "socket.getaddrinfo"):
-        raise ConnectionError(f"onnx2tf wanted to download something ({arguments[-1]}), which it must not")
+        where = arguments[0 if event == "socket.getaddrinfo" else -1]
+        raise ConnectionError(f"onnx2tf wanted to download something ({where}), which it must not")
 
 
 def main(source: str, target: str, layout: str) -> None:

@@ -159,7 +159,12 @@ class Bundle:
         Raises:
             BundleError: a part of it is missing or changed.
         """
-        found = self._changed(_parts_of(self.manifest["artifact"]["file"], self.manifest["files"]))
+        parts = _parts_of(self.manifest["artifact"]["file"], self.manifest["files"])
+        found = self._changed(parts)
+        for path in [self.artifact, *sorted(self.artifact.rglob("*"))] if os.path.isdir(self.artifact) else ():
+            name = path.relative_to(self.folder).as_posix()
+            if path.is_symlink() or not (path.is_dir() or name in parts):
+                found.append(f"{name} is not in the manifest")
         if found:
             raise BundleError(f"{self.folder}: {'; '.join(found)}")
 

@@ -51,6 +51,7 @@ def unpack_folder(data: bytes) -> dict[str, bytes]:
         table, _ = json.JSONDecoder().raw_decode(data[::-1].decode("latin-1"))
         nodes = table["nodes"]
         files: dict[str, bytes] = {}
+        seen: set[int] = set()
 
         def walk(index: int, path: str) -> None:
             node = nodes[index]
@@ -60,8 +61,9 @@ def unpack_folder(data: bytes) -> dict[str, bytes]:
                     raise ValueError(f"{path} lies outside")
                 files[path] = data[start : start + size]
             for name, child in node["children"].items():
-                if not 0 <= child < index:  # children come first, so a walk ends
+                if not 0 <= child < index or child in seen:  # children come first and have one parent, so a walk ends
                     raise ValueError(f"{path} is in a circle")
+                seen.add(child)
                 walk(child, f"{path}/{name}" if path else name)
 
         walk(len(nodes) - 1, "")

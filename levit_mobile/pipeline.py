@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def export_bundle(
         ExportError: a converter failed, or the folder cannot be written.
         RuntimeMissingError: the target's packages are not installed.
     """
-    check_request(target, program.precision.name, program.io_dtype, program.layout, program.options)
+    request = check_request(target, program.precision.name, program.io_dtype, program.layout, program.options)
+    program = replace(program, options=request.options)
     with bundle_writer(folder, overwrite=overwrite) as scratch:
         exporter = _exporter(target)
         for what, work in exporter.preparations(program) if hasattr(exporter, "preparations") else ():

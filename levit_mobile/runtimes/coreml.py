@@ -28,6 +28,7 @@ from levit_mobile.runtimes.mil import run_operator
 __all__ = ["CoremlRuntime", "open_artifact"]
 
 _IMAGE, _LOGITS = "image", "logits"
+_MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights"  # below Data, in a package of ours
 _NUMPY: dict[str, type[np.generic]] = {"fp16": np.float16, "fp32": np.float32, "int8": np.int8, "uint8": np.uint8}
 _CONSTEXPR = "constexpr_"  # weights that are stored smaller than they are used
 
@@ -219,11 +220,14 @@ def _read(path: Path) -> tuple[Any, Any]:
     manifest = json.loads((path / "Manifest.json").read_text("utf-8"))
     items = manifest["itemInfoEntries"]
     root = items[manifest["rootModelIdentifier"]]
-    weights = [str(path / "Data" / item["path"]) for item in items.values() if item["name"] == "weights"]
-    spec = Model.FromString((path / "Data" / root["path"]).read_bytes())
+    if {item["path"] for item in items.values()} != {_MODEL, _WEIGHTS} or root["path"] != _MODEL:
+        raise ValueError(f"its Manifest.json does not name {_MODEL} and {_WEIGHTS}, and nothing else")
+    spec = Model.FromString((path / "Data" / _MODEL).read_bytes())
     if spec.WhichOneof("Type") != "mlProgram":
         raise ValueError("it is not an ML program")
-    program = load(spec, specification_version=spec.specificationVersion, file_weights_dir=next(iter(weights), ""))
+    program = load(
+        spec, specification_version=spec.specificationVersion, file_weights_dir=str(path / "Data" / _WEIGHTS)
+    )
     return spec, program.functions["main"]
 
 

@@ -18,18 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from levit_mobile.download import default_cache
-from levit_mobile.errors import BundleError
+from levit_mobile.errors import BundleError, LevitMobileError
 from levit_mobile.preprocess import Preprocessing
 
 __all__ = ["note_success", "survives"]
 
-_SECONDS = 300  # the largest variant takes one of them on a slow board
-# target -> packages that may run its artifacts; Core ML's reader is in Python, but for Apple's own.
+_SECONDS = 600  # ExecuTorch without a delegate takes minutes for the largest variant on a slow board
+_RAN, _REFUSED = 0, 3  # statuses of the child; Python itself ends with 1 and 2
+# target -> packages that may run its artifacts.
 _NATIVE: Mapping[str, tuple[str, ...]] = {
+    "coreml": ("coremltools",),
     "executorch": ("executorch",),
     "onnx": ("onnxruntime",),
     "tflite": ("ai-edge-litert", "tflite-runtime"),
-    **({"coreml": ("coremltools",)} if sys.platform == "darwin" else {}),
 }
 
 
@@ -47,11 +48,15 @@ def survives(target: str, module: str, artifact: Path, *, size: int, digest: str
 
     Raises:
         BundleError: the process died of it, or did not come to an end.
+        LevitMobileError: it could not be tried at all.
     """
     note = _note(target, digest)
-    if target not in _NATIVE or (note is not None and note.exists()):
+    if target not in _NATIVE or (note is not None and os.path.exists(note)):
         return
-    command = [sys.executable, "-m", __name__, module, str(artifact), str(size)]
+    # -P: else Python would look for modules in the current folder first, which may be the bundle's.
+    command = [sys.executable, "-P", "-m", __name__, module, str(artifact), str(size), str(_SECONDS)]
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     try:
         # A session of its own: Ctrl-C is for the parent, which ends it.
         done = subprocess.run(
@@ -61,14 +66,27 @@ def survives(target: str, module: str, artifact: Path, *, size: int, digest: str
             timeout=_SECONDS,
             check=False,
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": paths},
         )
     except subprocess.TimeoutExpired as error:
         raise BundleError(f"{artifact}: the runtime did not come to an end with it in {_SECONDS} s") from error
     if done.returncode < 0:
-        how = signal.Signals(-done.returncode).name
-        raise BundleError(f"{artifact}: the runtime dies of it ({how}); it is damaged, or none of this toolkit's")
-    if done.returncode == 0:
+        raise BundleError(f"{artifact}: {_cause(-done.returncode)}")
+    if done.returncode == _RAN:
         note_success(target, digest)
+    elif done.returncode != _REFUSED:
+        words = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+        raise LevitMobileError(f"{artifact}: could not be tried in a process of its own: {words or done.returncode}")
+
+
+def _cause(number: int) -> str:
+    if number == signal.SIGALRM:
+        return f"the runtime did not come to an end with it in {_SECONDS} s"
+    if number == signal.SIGKILL:
+        return "the system ended the runtime (SIGKILL), for want of memory as a rule"
+    names = {int(known): known.name for known in signal.Signals}
+    how = names.get(number, f"signal {number}")
+    return f"the runtime dies of it ({how}); it is damaged, or none of this toolkit's"
 
 
 def note_success(target: str, digest: str) -> None:
@@ -90,17 +108,18 @@ def _note(target: str, digest: str) -> Path | None:
     return None
 
 
-def _main(module: str, artifact: str, size: str) -> int:
-    """0 if it ran, 1 if it was refused."""
+def _main(module: str, artifact: str, size: str, seconds: str) -> int:
+    """``_RAN`` or ``_REFUSED``."""
     pixels = int(size)
+    signal.alarm(int(seconds))  # also if the parent is gone by then
     spec = Preprocessing(resize=pixels, crop=pixels)
     try:
         runtime = import_module(module).open_artifact(Path(artifact), size=pixels, spec=spec)
         runtime.logits(np.zeros((1, pixels, pixels, 3), np.uint8))
         runtime.anatomy()
     except Exception:  # the parent will see it in its own process
-        return 1
-    return 0
+        return _REFUSED
+    return _RAN
 
 
 if __name__ == "__main__":

@@ -348,6 +348,7 @@ def test_an_unusual_model_computes_what_pytorch_computes(unusual: Bundle) -> Non
 def test_labels_that_occur_twice_are_told_apart() -> None:
     assert coreml._distinct(["crane", "church", "crane"]) == ["crane (0)", "church", "crane (2)"]
     assert coreml._distinct(["a", "b"]) == ["a", "b"]
+    assert len(set(coreml._distinct(["crane", "crane (0)", "crane"]))) == 3
 
 
 def test_the_classifier_has_the_labels_in_order(coreml_exported: Exported, unusual: Bundle) -> None:

@@ -171,8 +171,9 @@ def test_another_python_on_the_path(fake: FakePython, tmp_path: Path, monkeypatc
 
 
 _MAKE = """
-import sys
+import signal, sys
 from exporters.environment import Environment, make_ready
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 sys.executable = sys.argv[1]
 make_ready(Environment("thing-1.2", "thing==1.2\\n", (sys.argv[2],), ("thing", "part"), "--via thing", "--via other", 3))
 """

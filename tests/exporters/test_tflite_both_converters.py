@@ -91,7 +91,8 @@ def test_another_process_writes_the_same(onnx2tf_exported: Exported, tmp_path: P
     code = (
         "import sys; from pathlib import Path; from exporters import tflite; "
         "from levit_mobile.program import build_program; from levit_mobile.weights import resolve_weights; "
-        "tflite.export(build_program(resolve_weights('demo'), 'fp32', options={'via': 'onnx2tf'}), Path(sys.argv[1]))"
+        "program = build_program(resolve_weights('demo'), 'fp32', options={'via': 'onnx2tf'}, license='Apache-2.0'); "
+        "tflite.export(program, Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "2"}
     subprocess.run([sys.executable, "-c", code, tmp_path], env=environment, capture_output=True, check=True)

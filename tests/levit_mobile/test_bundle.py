@@ -168,6 +168,32 @@ def test_an_artifact_that_is_a_folder(tmp_path: Path) -> None:
     assert open_bundle(write(tmp_path / "flat")).artifact_bytes == len(ARTIFACT)
 
 
+def test_the_artifact_is_checked_whole_before_it_is_opened(tmp_path: Path) -> None:
+    opened = open_bundle(write_package(tmp_path / "deep"))
+    opened.check_artifact()
+    (tmp_path / "deep" / "more.txt").touch()  # beside it: verify's business
+    opened.check_artifact()
+    extra = opened.artifact / "Data" / "more.bin"
+    extra.touch()
+    with pytest.raises(BundleError, match=r"deep: model\.bin/Data/more\.bin is not in the manifest$"):
+        opened.check_artifact()
+    extra.unlink()
+    (opened.artifact / "Data").rename(tmp_path / "elsewhere")
+    (opened.artifact / "Data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match=r"deep: model\.bin/Data is not in the manifest$"):
+        opened.check_artifact()
+
+
+def test_the_digest_of_an_artifact_is_that_of_its_files(tmp_path: Path) -> None:
+    one, two = open_bundle(write_package(tmp_path / "one")), open_bundle(write_package(tmp_path / "two"))
+    assert one.artifact_digest == two.artifact_digest != open_bundle(write(tmp_path / "flat")).artifact_digest
+    one.manifest["files"]["model.bin/Manifest.json"]["sha256"] = "0" * 64
+    assert one.artifact_digest != two.artifact_digest
+    digest = two.artifact_digest
+    two.manifest["files"]["golden.npz"]["sha256"] = "0" * 64
+    assert two.artifact_digest == digest
+
+
 def test_damage_inside_an_artifact_that_is_a_folder(tmp_path: Path) -> None:
     folder = write_package(tmp_path / "deep")
     weights = folder / "model.bin" / "Data" / "weights.bin"

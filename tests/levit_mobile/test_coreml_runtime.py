@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import tracemalloc
 from collections.abc import Callable
@@ -316,6 +317,16 @@ def test_a_manifest_that_lists_no_model(text: str, words: str, tmp_path: Path) -
     package = make_package(tmp_path / "a.mlpackage", mean)
     (package / MANIFEST).write_text(text)
     assert words in refused(package)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "../../outside", "com.apple.CoreML/other.mlmodel"])
+@pytest.mark.parametrize("name", ["model.mlmodel", "weights"])
+def test_a_manifest_that_leads_elsewhere(path: str, name: str, tmp_path: Path) -> None:
+    package = make_package(tmp_path / "a.mlpackage", mean)
+    manifest = json.loads((package / MANIFEST).read_text())
+    next(item for item in manifest["itemInfoEntries"].values() if item["name"] == name)["path"] = path
+    (package / MANIFEST).write_text(json.dumps(manifest))
+    assert "does not name com.apple.CoreML/model.mlmodel and com.apple.CoreML/weights" in refused(package)
 
 
 def test_reading_changes_nothing(coreml_exported: Exported, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,11 @@ def test_executorchs_own_reader_and_writer(tmp_path: Path) -> None:
 def test_what_is_no_folder(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpack_folder(data)
+
+
+def test_a_node_with_two_parents_is_refused() -> None:
+    """Twenty-five of them, one above the other, would be thirty million files."""
+    leaf: dict[str, object] = {"name": "a", "kind": 0, "dataRegion": {"offset": 0, "size": 0}, "children": {}}
+    nodes = [leaf, *({**leaf, "kind": 1, "children": {"l": n, "r": n}} for n in range(25))]
+    with pytest.raises(ValueError, match="in a circle"):
+        unpack_folder(json.dumps({"nodes": nodes})[::-1].encode())

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from levit_mobile.errors import BundleError
+from levit_mobile.errors import BundleError, LevitMobileError
 from levit_mobile.runtimes import trial
 
 READER = """
 import os, time, sys
-from levit_mobile.errors import BundleError
+from levit_mobile.errors import BundleError, LevitMobileError
 
 class Opened:
     def logits(self, pixels):
@@ -120,9 +120,56 @@ def test_a_cache_that_cannot_be_written(artifact: Path, cache: Path) -> None:
     trial.note_success("tflite", "a")
 
 
-def test_the_child_ends_without_destructors(artifact: Path) -> None:
-    artifact.write_text("good")
-    command = [sys.executable, "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    artifact.write_text("refuse")
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+def status(artifact: Path, content: str) -> int:
+    artifact.write_text(content)
+    command = [sys.executable, "-P", "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64", "60"]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_what_the_child_ends_with(artifact: Path) -> None:
+    assert [status(artifact, content) for content in ("good", "refuse", "stumble", "abort")] == [0, 3, 3, -6]
+
+
+def test_a_child_that_outlives_its_parent_ends_itself(artifact: Path) -> None:
+    artifact.write_text("sleep")
+    command = [sys.executable, "-P", "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64", "2"]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == -14
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (6, "dies of it (SIGABRT)"),
+        (9, "the system ended the runtime (SIGKILL), for want of memory"),
+        (14, "did not come to an end"),
+        (40, "dies of it (signal 40)"),
+    ],
+)
+def test_what_ended_it(number: int, words: str) -> None:
+    assert words in trial._cause(number)
+
+
+def test_modules_in_the_current_folder_are_not_taken(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be somebody else's bundle."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "numpy.py").write_text("open('taken', 'w')")
+    monkeypatch.chdir(folder)
+    survives(artifact, "good")
+    assert [path.name for path in folder.iterdir()] == ["numpy.py"]
+    assert opened(artifact) == 1
+
+
+def test_a_child_that_cannot_start(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('no numpy here')")  # on PYTHONPATH, as a broken one would be
+    with pytest.raises(LevitMobileError, match=r"could not be tried in a process of its own: .*no numpy here"):
+        survives(artifact, "good")
+    assert opened(artifact) == 0
+
+
+def test_a_cache_that_may_not_be_looked_at(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEVIT_MOBILE_CACHE", "/" + "x" * 300)
+    survives(artifact, "good")
+    assert opened(artifact) == 1
