@@ -51,16 +51,20 @@ def run(command: list[str], folder: Path) -> Cost:
     """Run one process to its end.
 
     Raises:
-        ExportError: it failed.
+        ExportError: it failed; with the last line that it printed.
     """
-    start = time.monotonic()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ExportError(f"this failed, type it to see why: {' '.join(command)}")
+    with tempfile.TemporaryFile() as printed:
+        start = time.monotonic()
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=printed)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            printed.seek(0)
+            *_, last = ["", *printed.read().decode(errors="replace").split("\n")[:-1]]
+            raise ExportError(f"{' '.join(command)}: ended with {process.returncode}: {last}")
     peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    return Cost(time.monotonic() - start, usage.ru_utime + usage.ru_stime, peak)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
 def measure(target: str, precision: str, options: list[str], folder: Path) -> dict[str, Any]:

@@ -94,24 +94,27 @@ def main() -> None:
     chosen = [cell for cell in cells() if args.only in cell.name]
     if not chosen:
         raise UsageError(f"--only {args.only!r} is in no cell's name; one is: {next(cells()).name}")
-    for variant in dict.fromkeys(cell.variant for cell in chosen):
+    rows |= {cell.name: {"impossible": cell.impossible} for cell in chosen if cell.impossible is not None}
+    todo = [cell for cell in chosen if cell.impossible is None and (args.again or not _measured(rows.get(cell.name)))]
+    for variant in dict.fromkeys(cell.variant for cell in todo):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             subprocess.run(
                 [sys.executable, Path(__file__).with_name("thousand.py"), folder, "--model", variant], check=True
             )
-            for cell in chosen:
-                if cell.variant != variant or (cell.name in rows and not args.again):
-                    continue
+            for cell in (cell for cell in todo if cell.variant == variant):
                 rows[cell.name] = _row(cell, folder)
                 print(cell.name, rows[cell.name], flush=True)
                 _keep(args.results, rows)
     _keep(args.results, rows)
 
 
+def _measured(row: dict[str, Any] | None) -> bool:
+    """Whether a row has figures; what failed, and what could not be done then, is tried anew."""
+    return row is not None and "failed" not in row and "impossible" not in row
+
+
 def _row(cell: Cell, folder: Path) -> dict[str, Any]:
-    if cell.impossible is not None:
-        return {"impossible": cell.impossible}
     try:
         return measure(cell.target, cell.precision, cell.arguments(), folder)
     except ExportError as error:

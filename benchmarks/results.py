@@ -12,7 +12,10 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 _DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "asimddp")  # as Linux calls what int8 is much faster with
-_PACKAGES = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer", "executorch", "onnxruntime")
+_PACKAGES = (
+    *("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer", "executorch", "coremltools"),
+    *("onnx", "onnxruntime", "onnxscript"),
+)
 
 
 def add_results_option(parser: argparse.ArgumentParser) -> None:

@@ -34,8 +34,11 @@ def test_the_measuring_process_is_small() -> None:
 def test_a_failed_export_is_told(tmp_path: Path) -> None:
     from export_cost import run
 
-    with pytest.raises(ExportError, match=r"type it to see why: .* raise SystemExit\(3\)"):
-        run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
+    code = "import sys; print('a step'); sys.stderr.write('chatter\\nerror: no such thing\\n'); raise SystemExit(3)"
+    with pytest.raises(ExportError, match=r"SystemExit\(3\): ended with 3: error: no such thing$"):
+        run([sys.executable, "-c", code], tmp_path)
+    with pytest.raises(ExportError, match=r"ended with 1: $"):
+        run([sys.executable, "-c", "import os; os._exit(1)"], tmp_path)
 
 
 def test_rows_of_other_weights_are_not_mixed_in(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_failure_is_a_cell_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rows = json.loads((tmp_path / "matrix.json").read_text())["rows"]
     assert rows["levit_128s tflite fp16"] == {"failed": "this failed, type it to see why: levit-export"}
     assert rows["levit_128s tflite onnx2tf int8"] == MADE
+    assert run(monkeypatch, tmp_path, "--only", "levit_128s tflite") == [("tflite", "fp16")]  # tried again, alone
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
