@@ -21,9 +21,11 @@ from levit_mobile.download import default_cache
 from levit_mobile.errors import BundleError, LevitMobileError
 from levit_mobile.preprocess import Preprocessing
 
-__all__ = ["note_success", "survives"]
+__all__ = ["child", "note_success", "survives"]
 
 _SECONDS = 600  # ExecuTorch without a delegate takes minutes for the largest variant on a slow board
+# Not -m: the package has imported this module by then, which Python warns of, and warnings may be errors.
+_CHILD = f"import sys; from {__name__} import child; child(*sys.argv[1:])"
 _RAN, _REFUSED = 0, 3  # statuses of the child; Python itself ends with 1 and 2
 # target -> packages that may run its artifacts.
 _NATIVE: Mapping[str, tuple[str, ...]] = {
@@ -54,7 +56,7 @@ def survives(target: str, module: str, artifact: Path, *, size: int, digest: str
     if target not in _NATIVE or (note is not None and os.path.exists(note)):
         return
     # -P: else Python would look for modules in the current folder first, which may be the bundle's.
-    command = [sys.executable, "-P", "-m", __name__, module, str(artifact), str(size), str(_SECONDS)]
+    command = [sys.executable, "-P", "-c", _CHILD, module, str(artifact), str(size), str(_SECONDS)]
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
     try:
@@ -122,5 +124,6 @@ def _main(module: str, artifact: str, size: str, seconds: str) -> int:
     return _RAN
 
 
-if __name__ == "__main__":
-    os._exit(_main(*sys.argv[1:]))  # the destructors of half-loaded models are not on trial
+def child(module: str, artifact: str, size: str, seconds: str) -> None:
+    """What the other process does; it ends there, without the destructors of half-loaded models."""
+    os._exit(_main(module, artifact, size, seconds))

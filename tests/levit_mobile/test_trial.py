@@ -122,7 +122,7 @@ def test_a_cache_that_cannot_be_written(artifact: Path, cache: Path) -> None:
 
 def status(artifact: Path, content: str) -> int:
     artifact.write_text(content)
-    command = [sys.executable, "-P", "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64", "60"]
+    command = [sys.executable, "-P", "-c", trial._CHILD, "made_up_reader", str(artifact), "64", "60"]
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
@@ -132,7 +132,7 @@ def test_what_the_child_ends_with(artifact: Path) -> None:
 
 def test_a_child_that_outlives_its_parent_ends_itself(artifact: Path) -> None:
     artifact.write_text("sleep")
-    command = [sys.executable, "-P", "-m", "levit_mobile.runtimes.trial", "made_up_reader", str(artifact), "64", "2"]
+    command = [sys.executable, "-P", "-c", trial._CHILD, "made_up_reader", str(artifact), "64", "2"]
     assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == -14
 
 
@@ -159,6 +159,12 @@ def test_modules_in_the_current_folder_are_not_taken(
     monkeypatch.chdir(folder)
     survives(artifact, "good")
     assert [path.name for path in folder.iterdir()] == ["numpy.py"]
+    assert opened(artifact) == 1
+
+
+def test_warnings_may_be_errors(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    survives(artifact, "good")
     assert opened(artifact) == 1
 
 
