@@ -16,7 +16,7 @@ import numpy.typing as npt
 from levit_mobile.errors import BundleError
 from levit_mobile.folder_bytes import unpack_folder
 from levit_mobile.runtimes.executorch_graph import DelegateGraph
-from levit_mobile.runtimes.mil import OPERATORS, run_operator
+from levit_mobile.runtimes.mil import run_operator
 
 __all__ = ["read_graph"]
 
@@ -109,7 +109,6 @@ def _transpose(given: Mapping[str, Any]) -> _Array:
 
 # What the deploy form becomes here and not in a package of its own, where channels come first.
 _MORE: Mapping[str, Callable[[Mapping[str, Any]], _Array]] = {
-    name: compute
-    for name, compute in {"thresholded_relu": _thresholded_relu, "transpose": _transpose}.items()
-    if name not in OPERATORS
+    "thresholded_relu": _thresholded_relu,
+    "transpose": _transpose,
 }
