@@ -16,7 +16,7 @@ from exporters.tflite_graph import Graph, name_output, pack_constants, read_grap
 from exporters.tflite_quantize import activation_ranges, lift_weights, quantize
 from exporters.tflite_versions import mark_versions
 from levit_mobile.quantize import PRECISIONS
-from levit_mobile.runtimes.base import quiet
+from levit_mobile.quiet import quiet
 
 _Name = qtyping.TFLOperationName
 _LAYERS = (_Name.CONV_2D, _Name.FULLY_CONNECTED)

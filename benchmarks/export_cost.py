@@ -26,7 +26,6 @@ from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.targets import TARGETS
 
 # torch is not imported here: Linux counts the peak of this process, carried over fork and exec, as its children's least.
-_TARGETS = ("tflite", "executorch", "coreml", "onnx")
 _THOUSAND_TARGETS = ("tflite", "executorch")
 _SHA256 = "from levit_mobile.weights import resolve_weights; print(resolve_weights('demo').sha256)"
 _THOUSAND = ["--weights", "thousand.safetensors", "--calib-data", "thousand.json"]
@@ -114,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser().parse_args()
-    cases = [(f"{target} {name}", target, name) for target in _TARGETS for name in TARGETS[target].precisions]
+    cases = [(f"{target} {name}", target, name) for target in TARGETS for name in TARGETS[target].precisions]
     cases += [(f"{target} int8, 1000 classes", target, "int8") for target in _THOUSAND_TARGETS]
     chosen = [case for case in cases if args.only in case[0]]
     if not chosen:

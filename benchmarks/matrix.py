@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from export_cost import measure
-from results import add_results_option, write
+from results import add_results_option, measured_on, write
 
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import ExportError, UsageError
@@ -89,11 +89,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser().parse_args()
-    path: Path = args.results / NAME
-    rows: dict[str, Any] = json.loads(path.read_text())["rows"] if path.exists() else {}
     chosen = [cell for cell in cells() if args.only in cell.name]
     if not chosen:
         raise UsageError(f"--only {args.only!r} is in no cell's name; one is: {next(cells()).name}")
+    rows = {} if args.again and not args.only else _earlier(args.results / NAME)
     rows |= {cell.name: {"impossible": cell.impossible} for cell in chosen if cell.impossible is not None}
     todo = [cell for cell in chosen if cell.impossible is None and (args.again or not _measured(rows.get(cell.name)))]
     for variant in dict.fromkeys(cell.variant for cell in todo):
@@ -107,6 +106,25 @@ def main() -> None:
                 print(cell.name, rows[cell.name], flush=True)
                 _keep(args.results, rows)
     _keep(args.results, rows)
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    """The rows of a run that was stopped.
+
+    Raises:
+        UsageError: they were measured on something else.
+    """
+    if not path.exists():
+        return {}
+    stored = json.loads(path.read_text())
+    for what, now in measured_on().items():
+        if stored[what] != now:
+            raise UsageError(
+                f"{path} was measured on other {what} ({stored[what]}, now {now}); type --again without --only to measure "
+                "all of it anew, or --results DIR to keep it apart"
+            )
+    rows: dict[str, Any] = stored["rows"]
+    return rows
 
 
 def _measured(row: dict[str, Any] | None) -> bool:

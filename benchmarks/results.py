@@ -26,14 +26,18 @@ def add_results_option(parser: argparse.ArgumentParser) -> None:
 
 
 def write(folder: Path, name: str, checkpoint: str, result: dict[str, Any]) -> None:
-    """Store a result together with its weights' sha256, the machine's kind and the packages' versions."""
-    about = {
-        "checkpoint": checkpoint,
+    """Store a result together with its weights' sha256 and what it was measured on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {"checkpoint": checkpoint, **measured_on(), **result}
+    (folder / name).write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def measured_on() -> dict[str, Any]:
+    """The machine's kind and the packages' versions."""
+    return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "packages": {package: metadata.version(package) for package in _PACKAGES},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps({**about, **result}, indent=1) + "\n")
 
 
 def _processor() -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,32 @@ from torch import nn
 
 from exporters.coreml_form import ChannelsFirstLeViT, Pictures
 from exporters.coreml_package import write_package
-from levit_mobile.errors import ExportError
+from levit_mobile.errors import ExportError, RuntimeMissingError, install_hint
 from levit_mobile.program import Program
 from levit_mobile.qdq import quantize_static
+from levit_mobile.quiet import unlogged
 
-__all__ = ["export"]
+__all__ = ["check", "export"]
 
 FILE = "model.mlpackage"
 _SMALLEST = 512  # elements; what is smaller stays float, and saves nothing worth a loss
+
+
+def check(precision: str, options: Mapping[str, str]) -> None:
+    """What coremltools needs is there.
+
+    Raises:
+        RuntimeMissingError: it is not, or not made for this machine.
+    """
+    with unlogged():
+        from coremltools.converters.mil.backend.mil.load import BlobWriter
+    if BlobWriter is None:
+        raise RuntimeMissingError(
+            "--target coreml needs coremltools' native library, which there is for macOS and x86-64 Linux; "
+            "export there, or type another --target"
+        )
+    if precision == "palettised-4bit" and find_spec("sklearn") is None:
+        raise RuntimeMissingError(f"--precision {precision} needs scikit-learn; {install_hint('coreml')}")
 
 
 def export(program: Program, folder: Path) -> Path:
@@ -34,10 +50,10 @@ def export(program: Program, folder: Path) -> Path:
     Raises:
         ExportError: PyTorch or coremltools failed.
     """
-    with _quiet():
+    with unlogged():
         import coremltools
     try:
-        with _quiet():
+        with unlogged():
             return write_package(_convert(coremltools, program), program, folder / FILE)
     except OSError:  # a full disk: told by whoever gave the folder
         raise
@@ -119,16 +135,3 @@ def _passes(tools: Any, program: Program, stem: list[str]) -> Any:
     passes.append_pass(name)
     passes.set_options(name, {"config": optimize.OptimizationConfig(config, op_name_configs=dict.fromkeys(kept))})
     return passes
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """coremltools says that it was not tested with this PyTorch, and draws bars; neither is for its users' users."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -22,13 +22,12 @@ from pathlib import Path
 from levit_mobile.download import default_cache
 from levit_mobile.errors import ExportError, RuntimeMissingError
 
-__all__ = ["Environment", "is_ready", "last_words", "make_ready", "run_logged"]
+__all__ = ["Environment", "find_python", "is_ready", "last_words", "make_ready", "run_logged"]
 
 # How pip says that it reached nobody: in the words of whatever part failed.
 _NO_INDEX = re.compile(
     "NewConnectionError|Failed to establish a new connection|Name or service not known|name resolution|ProxyError"
     "|Cannot connect to proxy|ConnectTimeout|ReadTimeout|timed out|Connection refused|SSLError|Network is unreachable"
-    r"|\(from versions: none\)"  # of what every index has: all that it says if it may not try again
 )
 _OPTIONS = ("--disable-pip-version-check", "--no-input")
 _INSTALL = ("-m", "pip", *_OPTIONS, "install", "--no-deps", "--only-binary", ":all:", "--progress-bar", "off", "-r")
@@ -73,7 +72,7 @@ def make_ready(environment: Environment) -> Path:
     for version in environment.pythons:
         if os.path.exists(python := _python(_folder(environment, version))):
             return python
-    base, version = _find_python(environment)
+    base, version = find_python(environment)
     folder = _folder(environment, version)
     with _disk(folder, environment):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +135,12 @@ def _folder(environment: Environment, version: str) -> Path:
     return default_cache() / "environments" / f"{environment.name}-py{version}-{digest}"
 
 
-def _find_python(environment: Environment) -> tuple[str, str]:
-    """A Python that fits, and its version: the running one, or one on the PATH."""
+def find_python(environment: Environment) -> tuple[str, str]:
+    """A Python that fits, and its version: the running one, or one on the PATH.
+
+    Raises:
+        RuntimeMissingError: there is none.
+    """
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if running in environment.pythons:
         return sys.executable, running
@@ -224,6 +227,11 @@ def _reason(printed: str, status: int, environment: Environment) -> str:
             "(pip config set global.index-url URL)"
         )
     if missing := re.search(r"No matching distribution found for (\S+)", printed):
+        if "(from versions: none)" in printed:  # all that it says, too, if it was told not to try again
+            return (
+                f"pip found no {missing[1]} for {platform.system()} on {platform.machine()}: its index has none, or was not "
+                "reached; see with `pip config list` which index that is, and connect to the network"
+            )
         return (
             f"pip's index has no {missing[1]} for {platform.system()} on {platform.machine()}; "
             "see with `pip config list` which index that is"

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
 import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from exporters.executorch_coreml import coreml_partitioner, settle
+from exporters.executorch_coreml import check_coreml, coreml_partitioner, settle
 from levit_mobile.errors import ExportError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.program import Layout, Program
 from levit_mobile.qdq import quantize_dynamic, quantize_static
+from levit_mobile.quiet import unlogged
 
-__all__ = ["export"]
+__all__ = ["check", "export"]
 
 FILE = "model.pte"
+
+
+def check(precision: str, options: Mapping[str, str]) -> None:
+    """What the delegate's part of ExecuTorch needs is there.
+
+    Raises:
+        RuntimeMissingError: it is not made for this machine.
+    """
+    if options["delegate"] == "coreml":
+        check_coreml()
 
 
 def export(program: Program, folder: Path) -> Path:
@@ -43,12 +51,12 @@ def export(program: Program, folder: Path) -> Path:
     # Core ML and Vulkan narrow the graph themselves, and need no copies on the way in and out for it.
     half = program.precision.name == "fp16" and delegate not in ("coreml", "vulkan")
     entry = _Entry(_in_precision(program, half), program.layout, half).eval()
-    with _quiet():
+    with unlogged():
         partitioner = _PARTITIONERS[delegate](program.precision.name)
     from executorch.exir import to_edge_transform_and_lower
 
     try:
-        with _quiet():
+        with unlogged():
             exported = torch.export.export(entry, (torch.zeros(shape),))
             if delegate in ("vulkan", "none"):
                 exported = exported.run_decompositions({torch.ops.aten.linear.default: _as_addmm})
@@ -138,17 +146,3 @@ def _told(program: Program) -> dict[str, Any]:
         "labels": list(program.labels),
         "model_id": program.fingerprint,
     }
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """ExecuTorch's passes log and warn about things that nobody here can change."""
-    before, level = logging.root.manager.disable, logging.root.level
-    logging.disable(logging.ERROR)  # coremltools on a PyTorch that it was not tested with
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-        logging.root.setLevel(level)  # Vulkan's partitioner sets it

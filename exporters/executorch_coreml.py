@@ -9,13 +9,36 @@ from typing import Any
 
 from levit_mobile.errors import RuntimeMissingError
 from levit_mobile.folder_bytes import pack_folder, unpack_folder
+from levit_mobile.quiet import unlogged
 
-__all__ = ["coreml_partitioner", "settle"]
+__all__ = ["check_coreml", "coreml_partitioner", "settle"]
 
 _ROOT = "lowered_module"  # the delegate's names, from its ``coreml_preprocess``
 _PACKAGE, _ABOUT = "model.mlpackage", "metadata.json"
 _DATA = f"{_PACKAGE}/Data/com.apple.CoreML"
 _ITEMS = {"model.mlmodel": "CoreML Model Specification", "weights": "CoreML Model Weights"}
+
+
+def check_coreml() -> None:
+    """ExecuTorch's package brings coremltools, whole.
+
+    Raises:
+        RuntimeMissingError: not on this machine.
+    """
+    try:
+        with unlogged():
+            from coremltools.converters.mil.backend.mil.load import BlobWriter
+    except ModuleNotFoundError as error:
+        raise _not_here(error.name or "coremltools") from error
+    if BlobWriter is None:
+        raise _not_here("coremltools' native library")
+
+
+def _not_here(what: str) -> RuntimeMissingError:
+    return RuntimeMissingError(
+        f"--delegate coreml needs {what}, which comes with ExecuTorch on macOS and on x86-64 Linux; "
+        "export there, or type another --delegate"
+    )
 
 
 def coreml_partitioner(precision: str) -> Any:
@@ -24,19 +47,12 @@ def coreml_partitioner(precision: str) -> Any:
     int8 activations need iOS 17, the rest iOS 16.
 
     Raises:
-        RuntimeMissingError: this machine's ExecuTorch comes without.
+        RuntimeMissingError: as ``check_coreml``.
     """
-    try:
-        import coremltools
-        from executorch.backends.apple.coreml.compiler import CoreMLBackend
-        from executorch.backends.apple.coreml.partition import CoreMLPartitioner
-    except ModuleNotFoundError as error:
-        if error.name == "executorch":
-            raise
-        raise RuntimeMissingError(
-            f"--delegate coreml needs {error.name}, which comes with ExecuTorch on macOS and on x86-64 Linux; "
-            "export there, or type another --delegate"
-        ) from error
+    check_coreml()
+    import coremltools
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
     # Names that coremltools makes up are numbered, and it counts on from one model to the next.
     coremltools.converters.mil.Builder.name_count.clear()

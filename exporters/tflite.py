@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,9 +19,19 @@ from levit_mobile.errors import ExportError
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.program import Program
 
-__all__ = ["export", "foreign_tools", "preparations"]
+__all__ = ["check", "export", "foreign_tools", "preparations"]
 
 FILE = "model.tflite"
+
+
+def check(precision: str, options: Mapping[str, str]) -> None:
+    """What the other converter needs is there, its Python among it.
+
+    Raises:
+        RuntimeMissingError: it is not.
+    """
+    if options["via"] == "onnx2tf":
+        tflite_onnx2tf.check()
 
 
 def export(program: Program, folder: Path) -> Path:

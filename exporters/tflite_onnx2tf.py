@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exporters.environment import Environment, last_words, make_ready, run_logged
+from exporters.environment import Environment, find_python, is_ready, last_words, make_ready, run_logged
 from exporters.tflite_entry import Entry, normalisation_inside
 from exporters.torch_to_onnx import to_onnx
 from levit_mobile.errors import ExportError, RuntimeMissingError, install_hint
@@ -26,7 +26,7 @@ from levit_mobile.fuse import DeployAttention, DeployLeViT, DeployMLP
 from levit_mobile.golden import golden_pictures
 from levit_mobile.program import Program
 
-__all__ = ["ENVIRONMENT", "VERSION", "prepare", "translate"]
+__all__ = ["ENVIRONMENT", "VERSION", "check", "prepare", "translate"]
 
 _INSTEAD = "--via litert-torch for the other converter"
 _REQUIREMENTS = resources.files("exporters").joinpath("data", "onnx2tf-requirements.txt").read_text("utf-8")
@@ -46,18 +46,29 @@ _PICTURES, _COUNT, _SIZE = "calibration_image_sample_data_20x128x128x3_float32.n
 _MEMORY = "2 GB for levit_128s, 6 GB for levit_384"
 
 
-def prepare() -> Path:
-    """The Python of onnx2tf's environment; made if need be, which takes a minute or two.
+def check() -> None:
+    """Whether there is what ``prepare`` does not bring.
 
     Raises:
         RuntimeMissingError: no Python that onnx2tf has packages for, or the packages that write ONNX are not installed.
-        ExportError: the environment could not be made.
     """
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise RuntimeMissingError(
                 f"--via onnx2tf needs the package {package}; {install_hint('tflite', 'onnx')}, or type {_INSTEAD}"
             )
+    if not is_ready(ENVIRONMENT):
+        find_python(ENVIRONMENT)
+
+
+def prepare() -> Path:
+    """The Python of onnx2tf's environment; made if need be, which takes a minute or two.
+
+    Raises:
+        RuntimeMissingError: as ``check``.
+        ExportError: the environment could not be made.
+    """
+    check()
     return make_ready(ENVIRONMENT)
 
 

@@ -307,7 +307,7 @@ def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         yield scratch
         _replace(scratch, folder)
     except OSError as error:
-        raise ExportError(f"cannot write {folder}: {_reason(error)}") from error
+        raise ExportError(_told(error, folder)) from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -332,7 +332,8 @@ def _replace(new: Path, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _reason(error: OSError) -> str:
+def _told(error: OSError, folder: Path) -> str:
+    """What went wrong while ``folder`` was written, perhaps with another file: converters have theirs."""
     known = {
         errno.ENOSPC: "no space left on the disk",
         errno.EDQUOT: "the disk quota is used up",
@@ -343,7 +344,14 @@ def _reason(error: OSError) -> str:
         errno.EEXIST: "a part of the path is a file",
         errno.ENAMETOOLONG: "the name is too long",
     }
-    return known.get(error.errno or 0, str(error)) + "; type another folder with --out"
+    folder_or_above = (folder.absolute(), *folder.absolute().parents)
+    file = Path(error.filename).absolute() if isinstance(error.filename, str) else folder.absolute()
+    reason = known.get(error.errno or 0, str(error))
+    if file in folder_or_above or file.is_relative_to(folder.absolute().parent):
+        return f"cannot write {folder}: {reason}; type another folder with --out"
+    if file.is_relative_to(tempfile.gettempdir()):
+        return f"cannot write {file}: {reason}; set TMPDIR to another folder for temporary files"
+    return str(error)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

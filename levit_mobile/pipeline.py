@@ -24,11 +24,27 @@ from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime, stand_in
 from levit_mobile.runtimes.trial import note_success
-from levit_mobile.targets import TARGETS, check_request
+from levit_mobile.targets import TARGETS, Request, check_request
 
-__all__ = ["export_bundle", "reference_model", "write_golden"]
+__all__ = ["check_packages", "export_bundle", "reference_model", "write_golden"]
 
 _PACKAGES = ("torch", "numpy", "pillow")
+
+
+def check_packages(request: Request) -> None:
+    """Whether what makes it is installed, before anything is downloaded or measured for it.
+
+    Raises:
+        RuntimeMissingError: it is not, or not made for this machine; with what to do.
+    """
+    exporter = _exporter(request.target)
+    if hasattr(exporter, "check"):
+        _of_target(request.target, exporter.check, request.precision, request.options)
+    for package in TARGETS[request.target].with_options(request.options).packages:
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError as error:
+            raise _missing(request.target, package) from error
 
 
 def reference_model(checkpoint: Checkpoint) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
@@ -129,9 +145,12 @@ def _of_target(target: str, work: Callable[..., Any], *given: object) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("levit_mobile", "exporters", "calib"):
             raise
-        raise RuntimeMissingError(
-            f"--target {target} needs the package {error.name}; {install_hint(TARGETS[target].extra)}"
-        ) from error
+        raise _missing(target, error.name or "") from error
+
+
+def _missing(target: str, package: str) -> RuntimeMissingError:
+    hint = install_hint(TARGETS[target].extra)
+    return RuntimeMissingError(f"--target {target} needs the package {package}; {hint}")
 
 
 def _manifest(

@@ -25,6 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.folder_bytes",
         "levit_mobile.key_schemes",
         "levit_mobile.model",
+        "levit_mobile.quiet",
         "levit_mobile.resize",
         "levit_mobile.scales",
     ),

@@ -173,9 +173,12 @@ def command(
     with steps.step("loading PyTorch"), needing(*kinds):
         from levit_mobile.bundle import check_vacant
         from levit_mobile.datasets import find_labelled
-        from levit_mobile.pipeline import export_bundle, write_golden
+        from levit_mobile.pipeline import check_packages, export_bundle, write_golden
         from levit_mobile.program import build_program, class_names, missing_ranges
         from levit_mobile.weights import resolve_weights
+
+        for request in plan:
+            check_packages(request)
 
     # What can go wrong is looked at before the long parts: the download, the calibration, the translation.
     if needed and calib_data is None and weights == "imagenet":

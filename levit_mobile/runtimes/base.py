@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import warnings
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +14,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, LevitMobileError
 
-__all__ = ["Anatomy", "Port", "Runtime", "quiet", "refusing", "stand_in", "takes_nhwc"]
+__all__ = ["Anatomy", "Port", "Runtime", "refusing", "stand_in", "takes_nhwc", "time_inferences"]
 
 
 @dataclass(frozen=True)
@@ -113,17 +111,16 @@ def refusing(path: Path, runtime: str) -> Iterator[None]:
         raise BundleError(f"{path}: {runtime} cannot run it ({' '.join(str(error).split())})") from error
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep out of the way what runtimes say while they load: lines on standard error, below Python, and warnings."""
-    sys.stderr.flush()
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
+def time_inferences(path: Path, runtime: str, infer: Callable[[], object], runs: int) -> list[tuple[str, float]]:
+    """``Runtime.profile`` of a runtime that tells no more than when it has ended.
+
+    Raises:
+        BundleError: as ``refusing``.
+    """
+    times = []
+    for _ in range(runs):
+        with refusing(path, runtime):
+            start = time.perf_counter()
+            infer()
+            times.append(("inference", 1000 * (time.perf_counter() - start)))
+    return times

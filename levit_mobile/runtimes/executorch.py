@@ -6,7 +6,6 @@ the file and computes it. It tells what the program computes; it tells nothing a
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
+from levit_mobile.quiet import quiet
+from levit_mobile.runtimes.base import Anatomy, Port, refusing, takes_nhwc, time_inferences
 from levit_mobile.runtimes.executorch_graph import DelegateGraph
 from levit_mobile.runtimes.executorch_program import DELEGATES, read_method
 
@@ -108,6 +108,8 @@ class ExecutorchRuntime:
         """What stands in for the method, if it could not be loaded for want of a delegate; otherwise ``error``."""
         try:
             plan = read_method(self._data, "forward")
+        except RuntimeMissingError:
+            raise
         except Exception:  # flatc, JSON, protobuf and MIL's reader each raise their own
             raise error from None
         absent = [name for name in plan.delegates if not registry.is_available(name)]
@@ -115,8 +117,9 @@ class ExecutorchRuntime:
             raise error
         lacking = f"this host's ExecuTorch has no {_names(absent)} delegate"
         if not plan.in_order or plan.calls[0].run is None:
+            other = "none" if "XnnpackBackend" in absent else "xnnpack"
             raise RuntimeMissingError(
-                f"{self._path}: {lacking}; run it in an app that has, or export anew with --delegate xnnpack"
+                f"{self._path}: {lacking}; run it in an app that has, or export anew with --delegate {other}"
             )
         self.stand_in = f"a reference interpreter of the {_names(absent)} graph; {lacking}"
         return _Interpreter(self._path, plan.calls[0])
@@ -149,12 +152,7 @@ class ExecutorchRuntime:
 
     def profile(self, runs: int) -> list[tuple[str, float]]:
         blank = self._feed(np.zeros((self._size, self._size, 3), np.uint8))
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self._method.execute([blank])
-            times.append(("inference", 1000 * (time.perf_counter() - start)))
-        return times
+        return time_inferences(self._path, "ExecuTorch", lambda: self._method.execute([blank]), runs)
 
 
 class _Interpreter:

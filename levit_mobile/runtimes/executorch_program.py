@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from levit_mobile.runtimes.base import quiet
+from levit_mobile.quiet import quiet
 from levit_mobile.runtimes.executorch_graph import DelegateGraph
 
 __all__ = ["DELEGATES", "MethodPlan", "read_method"]

@@ -108,6 +108,15 @@ def _reshape(given: _Inputs) -> _Array:
     return y
 
 
+def _thresholded_relu(given: _Inputs) -> _Array:
+    x = _float(given["x"])
+    return np.where(x >= np.float32(given["alpha"]), x, np.float32(0))
+
+
+def _transpose(given: _Inputs) -> _Array:
+    return np.asarray(given["x"]).transpose([int(d) for d in given["perm"]])
+
+
 def _cast(given: _Inputs) -> _Array:
     kinds: dict[str, Any] = _FLOATS | _INTEGERS
     if given["dtype"] not in kinds:
@@ -156,4 +165,6 @@ OPERATORS: Mapping[str, Callable[[_Inputs], _Array]] = {
     "sigmoid_hard": _sigmoid_hard,
     "softmax": _softmax,
     "sub": lambda given: _float(given["x"]) - _float(given["y"]),
+    "thresholded_relu": _thresholded_relu,
+    "transpose": _transpose,
 }

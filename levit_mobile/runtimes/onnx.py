@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
+from levit_mobile.quiet import quiet
+from levit_mobile.runtimes.base import Anatomy, Port, refusing, takes_nhwc, time_inferences
 
 __all__ = ["OnnxRuntime", "open_artifact"]
 
@@ -63,17 +63,18 @@ class OnnxRuntime:
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (B, S, S, 3) -> float32 (B, classes)."""
-        rows = np.empty((len(pixels), self.output.shape[-1]), np.float32)
-        for index, picture in enumerate(pixels):
-            rows[index] = self._run(self._feed(picture))[0]
+        together = max(1, len(pixels)) if self.input.shape[0] == -1 else 1  # pictures in one call
+        with refusing(self._path, "ONNX Runtime"):
+            rows = np.empty((len(pixels), self.output.shape[-1]), np.float32)
+            for at in range(0, len(pixels), together):
+                rows[at : at + together] = self._run(self._feed(pixels[at : at + together]))
         return rows
 
     def _run(self, x: npt.NDArray[np.float32]) -> Any:
-        with refusing(self._path, "ONNX Runtime"):
-            return self._session.run(None, {self.input.name: x})[0]
+        return self._session.run(None, {self.input.name: x})[0]
 
-    def _feed(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        x = normalise(picture[None], self._spec)
+    def _feed(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        x = normalise(pictures, self._spec)
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if self._nhwc else x
 
     def told(self) -> dict[str, str]:
@@ -99,13 +100,8 @@ class OnnxRuntime:
         )
 
     def profile(self, runs: int) -> list[tuple[str, float]]:
-        blank = self._feed(np.zeros((self._size, self._size, 3), np.uint8))
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self._run(blank)
-            times.append(("inference", 1000 * (time.perf_counter() - start)))
-        return times
+        blank = self._feed(np.zeros((1, self._size, self._size, 3), np.uint8))
+        return time_inferences(self._path, "ONNX Runtime", lambda: self._run(blank), runs)
 
 
 def _package() -> Any:

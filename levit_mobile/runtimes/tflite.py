@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
-from levit_mobile.runtimes.base import Anatomy, Port, quiet, refusing, takes_nhwc
+from levit_mobile.quiet import quiet
+from levit_mobile.runtimes.base import Anatomy, Port, refusing, takes_nhwc, time_inferences
 
 __all__ = ["TfliteRuntime", "open_artifact"]
 
@@ -116,12 +116,7 @@ class TfliteRuntime:
     def profile(self, runs: int) -> list[tuple[str, float]]:
         blank = np.zeros((self._size, self._size, 3), np.uint8)
         self._interpreter.set_tensor(self._in, self._feed(blank))
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self._interpreter.invoke()
-            times.append(("inference", 1000 * (time.perf_counter() - start)))
-        return times
+        return time_inferences(self._path, "LiteRT", self._interpreter.invoke, runs)
 
 
 def _refusal(path: Path, said: str) -> BundleError:

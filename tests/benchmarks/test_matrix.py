@@ -12,7 +12,7 @@ import click
 import pytest
 
 from levit_mobile.cli.main import cli
-from levit_mobile.errors import ExportError
+from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.quantize import PRECISIONS
 from levit_mobile.targets import TARGETS
 from levit_mobile.variants import VARIANTS
@@ -100,6 +100,18 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert next(iter(json.loads((tmp_path / "matrix.json").read_text())["rows"])) == "levit_128 onnx fp32"
 
 
+def test_rows_of_another_machine_are_not_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, tmp_path, "--only", "levit_192 onnx")
+    path = tmp_path / "matrix.json"
+    stored = json.loads(path.read_text())
+    for what, other in (("machine", "riscv64"), ("packages", {})):
+        path.write_text(json.dumps({**stored, what: other}))
+        with pytest.raises(UsageError, match=f"matrix.json was measured on other {what} .*type --again without --only"):
+            run(monkeypatch, tmp_path, "--only", "levit_192 onnx int8", "--again")
+    assert len(run(monkeypatch, tmp_path, "--again")) > 100
+    assert json.loads(path.read_text())["machine"] == stored["machine"]
+
+
 def test_a_failure_is_a_cell_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(monkeypatch, tmp_path, "--only", "levit_128s tflite")
     rows = json.loads((tmp_path / "matrix.json").read_text())["rows"]
@@ -131,9 +143,9 @@ def test_a_cell_that_is_not_there() -> None:
 
 
 def test_the_results_in_the_repository() -> None:
+    """What is there is in order, went well and fits into 8 GB."""
     from matrix import cells
 
-    """It is measured in parts: what is there is in order, went well and fits into 8 GB."""
     rows = json.loads((BENCHMARKS / "results" / "matrix.json").read_text())["rows"]
     assert list(rows) == [cell.name for cell in cells() if cell.name in rows]
     assert [name for name, row in rows.items() if "failed" in row] == []

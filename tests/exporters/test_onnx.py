@@ -134,7 +134,9 @@ def test_the_same_bytes_again(onnx_exported: Exported, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_any_number_of_pictures(onnx_exported: Exported, precision: str, pixels: npt.NDArray[np.uint8]) -> None:
+def test_any_number_of_pictures(
+    onnx_exported: Exported, precision: str, pixels: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
     single = open_runtime(bundle(onnx_exported, precision))
     opened = open_bundle(onnx_exported.bundle(f"levit_128s-{precision}-onnx-dynamic"))
     assert opened.manifest["artifact"]["options"] == {"batch": "dynamic"}
@@ -150,7 +152,11 @@ def test_any_number_of_pictures(onnx_exported: Exported, precision: str, pixels:
         (found,) = session.run(None, {"image": normalise(pixels[:count], IMAGENET)})
         assert found.shape == (count, 10)
         assert of_range(found, expected[:count]) <= bound
-    assert of_range(open_runtime(opened).logits(pixels), expected) <= bound
+    runtime, calls = open_runtime(opened), []
+    monkeypatch.setattr(runtime, "_run", lambda x, run=runtime._run: [calls.append(len(x)), run(x)][1])
+    assert of_range(runtime.logits(pixels), expected) <= bound
+    assert calls == [len(pixels)], "one call, so that the comparison with PyTorch is one of a batch"
+    assert runtime.logits(pixels[:0]).shape == (0, 10)
 
 
 def test_nhwc(deploy: DeployLeViT, pixels: npt.NDArray[np.uint8], tmp_path: Path) -> None:

@@ -424,6 +424,27 @@ def test_a_parent_that_takes_nothing(number: int, reason: str, tmp_path: Path, m
     assert contents(tmp_path) == {}
 
 
+def test_files_of_others_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A converter writes elsewhere too; another --out would not help."""
+    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+
+    def fail(number: int, file: Path) -> str:
+        with pytest.raises(ExportError) as raised, bundle_writer(tmp_path / "mine" / "out", overwrite=False):
+            raise OSError(number, os.strerror(number), str(file))
+        return str(raised.value)
+
+    there = tmp_path / "temporary" / "x"
+    assert fail(errno.EACCES, there) == (
+        f"cannot write {there}: no permission to write there; set TMPDIR to another folder for temporary files"
+    )
+    other = tmp_path / "weights"
+    assert fail(errno.EISDIR, other) == f"[Errno 21] Is a directory: '{other}'"
+    ours = f"cannot write {tmp_path / 'mine' / 'out'}: the file system is read-only; type another folder with --out"
+    assert {fail(errno.EROFS, file) for file in (tmp_path / "mine", tmp_path / "mine" / ".out.1" / "model.pte")} == {
+        ours
+    }
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_disk_that_fills_up_half_way(tmp_path: Path) -> None:
     def fill_up() -> None:

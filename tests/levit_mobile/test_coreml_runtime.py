@@ -20,7 +20,7 @@ from mlpackages import MANIFEST, MODEL, WEIGHTS, change_spec, copy_package, core
 from PIL import Image
 
 from levit_mobile.bundle import open_bundle, write_manifest
-from levit_mobile.errors import BundleError
+from levit_mobile.errors import BundleError, RuntimeMissingError
 from levit_mobile.preprocess import IMAGENET
 from levit_mobile.runtimes import coreml
 from levit_mobile.runtimes.coreml import CoremlRuntime, open_artifact
@@ -380,6 +380,7 @@ class FakeModel:
 
     def __init__(self, path: str) -> None:
         self.loaded.append(path)
+        (Path(path) / MANIFEST).write_text("written anew")  # as Apple's reader may do
 
     def predict(self, given: dict[str, Any]) -> dict[str, Any]:
         self.seen.append(given)
@@ -392,7 +393,7 @@ class FakeModel:
 def mac(monkeypatch: pytest.MonkeyPatch) -> type[FakeModel]:
     FakeModel.loaded, FakeModel.seen, FakeModel.error = [], [], None
     fake = SimpleNamespace(models=SimpleNamespace(MLModel=FakeModel))
-    monkeypatch.setattr(coreml, "_package", lambda: fake)
+    monkeypatch.setattr(coreml, "import_coremltools", lambda: fake)
     return FakeModel
 
 
@@ -400,7 +401,11 @@ def test_core_ml_itself_runs_on_a_mac(mac: type[FakeModel], tmp_path: Path) -> N
     package = make_package(tmp_path / "a.mlpackage", mean)
     runtime = CoremlRuntime(package, size=8, interpret=False)
     assert runtime.logits(np.concatenate([PICTURE, PICTURE])).tolist() == [[1, 5, 2]] * 2
-    assert mac.loaded == [str(package)]
+    (loaded,) = map(Path, mac.loaded)
+    assert loaded.name == "a.mlpackage"
+    assert loaded != package, "a bundle's own package must stay as it is"
+    assert (package / MANIFEST).read_text().startswith("{")
+    assert not loaded.exists()
     (given, _) = mac.seen
     assert list(given) == ["image"]
     assert isinstance(given["image"], Image.Image)
@@ -410,6 +415,16 @@ def test_core_ml_itself_runs_on_a_mac(mac: type[FakeModel], tmp_path: Path) -> N
     assert runtime.anatomy().operators == {"reduce_mean": 1}
     assert [what for what, _ in runtime.profile(3)] == ["inference"] * 3
     assert len(mac.seen) == 5
+
+
+def test_coremltools_without_its_native_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an ARM board: the package is there, and cannot read weights."""
+    package = make_package(tmp_path / "a.mlpackage", mean)
+    monkeypatch.setattr("coremltools.converters.mil.frontend.milproto.load.BlobReader", None)
+    with pytest.raises(
+        RuntimeMissingError, match=r"^coremltools is here without its native library, which reads weights"
+    ):
+        opened(package)
 
 
 def test_what_core_ml_refuses(mac: type[FakeModel], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def apart(found: Array, expected: torch.Tensor) -> float:
 
 def test_the_table() -> None:
     assert list(OPERATORS) == sorted(OPERATORS)
-    assert len(OPERATORS) == 13
+    assert len(OPERATORS) == 15
 
 
 def test_an_operator_that_is_not_known() -> None:
@@ -39,8 +39,16 @@ def test_an_operator_that_is_not_known() -> None:
         run_operator("einsum", "y_7", {})
     assert str(raised.value) == (
         "y_7: the operator einsum is not one that this toolkit writes, so it cannot be run here; it runs add, cast, conv, "
-        "dequantize, linear, matmul, mul, quantize, reduce_mean, reshape, sigmoid_hard, softmax, sub"
+        "dequantize, linear, matmul, mul, quantize, reduce_mean, reshape, sigmoid_hard, softmax, sub, thresholded_relu, transpose"
     )
+
+
+def test_what_only_executorchs_core_ml_delegate_has() -> None:
+    x = drawn(2, 3, 4)
+    turned = run_operator("transpose", "y", {"x": x, "perm": np.int32([2, 0, 1])})
+    assert np.array_equal(turned, torch.from_numpy(x).permute(2, 0, 1).numpy())
+    cut = run_operator("thresholded_relu", "y", {"x": np.float32([-1, 0.5, 0.25, 2]), "alpha": np.float32(0.5)})
+    assert cut.tolist() == [0, 0.5, 0, 2]
 
 
 # Products

@@ -261,7 +261,7 @@ RUN_MLPACKAGE = RUN_PTE.replace("runtimes.executorch", "runtimes.coreml").replac
         (
             ("coremltools",),
             (),
-            "error: running a .mlpackage needs coremltools; type in the checkout: pip install '.[coreml]'\n",
+            "error: reading a Core ML model needs coremltools; type in the checkout: pip install '.[coreml]'\n",
         ),
         ((), ("coremltools",), f"error: coremltools {CANNOT}"),
         ((), ("coremltools.models",), f"error: coremltools {CANNOT}"),
