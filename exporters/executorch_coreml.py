@@ -27,6 +27,7 @@ def check_coreml() -> None:
     """
     try:
         with unlogged():
+            import coremltools  # noqa: F401
             from coremltools.converters.mil.backend.mil.load import BlobWriter
     except ModuleNotFoundError as error:
         raise _not_here(error.name or "coremltools") from error
