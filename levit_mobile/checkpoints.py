@@ -27,7 +27,7 @@ from torch import Tensor
 from levit_mobile.errors import CheckpointError
 from levit_mobile.key_schemes import SCHEMES, recognise_scheme, rename_keys
 from levit_mobile.model import LeViT, bias_offsets
-from levit_mobile.preprocess import IMAGENET, Preprocessing
+from levit_mobile.preprocess import Preprocessing
 from levit_mobile.variants import PATCH, VARIANTS, Variant, get_variant
 
 __all__ = ["Checkpoint", "imagenet_labels", "load_checkpoint", "save_checkpoint"]
@@ -117,7 +117,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, variant: str | None = None)
         distillation="head_dist.l.weight" in state,
         image_size=_image_size(state),
         labels=_labels(file, metadata, labels, state["head.l.weight"].size(0)),
-        preprocessing=_preprocessing(file, metadata, scheme),
+        preprocessing=_preprocessing(file, metadata, scheme, _image_size(state)),
         scheme="levit-mobile" if metadata else scheme,
         name=file.name,
         sha256=digest,
@@ -129,10 +129,12 @@ def save_checkpoint(
     model: LeViT,
     *,
     labels: Iterable[str] | None = None,
-    preprocessing: Preprocessing = IMAGENET,
+    preprocessing: Preprocessing | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write safetensors: matrices in ``dtype``, vectors in float32; variant, classes and preprocessing in the header.
+
+    ``preprocessing`` is ImageNet's for the model's size, unless another is given.
 
     Raises:
         CheckpointError: the number of labels is not the number of classes.
@@ -145,7 +147,7 @@ def save_checkpoint(
         "variant": model.variant.name,
         "image_size": model.image_size,
         "labels": names,
-        "preprocessing": preprocessing.to_dict(),
+        "preprocessing": (preprocessing or Preprocessing.of_size(model.image_size)).to_dict(),
     }
     tensors = {
         key: value.detach().to(dtype if value.ndim > 1 else torch.float32).contiguous()
@@ -337,7 +339,7 @@ def _labels(file: Path, metadata: dict[str, Any], labels: list[str] | None, num_
     return tuple(str(name) for name in names)
 
 
-def _preprocessing(file: Path, metadata: dict[str, Any], scheme: str) -> Preprocessing:
+def _preprocessing(file: Path, metadata: dict[str, Any], scheme: str, image_size: int) -> Preprocessing:
     if "preprocessing" in metadata:
         try:
             return Preprocessing.from_dict(metadata["preprocessing"])
@@ -345,7 +347,7 @@ def _preprocessing(file: Path, metadata: dict[str, Any], scheme: str) -> Preproc
             raise CheckpointError(f"{file}: {error}") from error
     config = file.with_name("preprocessor_config.json")
     if scheme != "huggingface" or not os.path.lexists(config):
-        return IMAGENET
+        return Preprocessing.of_size(image_size)
     hint = "correct it, or move it away if pictures should go through ImageNet's preprocessing"
     try:
         data = json.loads(config.read_text("utf-8"))

@@ -91,6 +91,14 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
+    @classmethod
+    def of_size(cls, size: int) -> Preprocessing:
+        """ImageNet's for a model that takes ``size`` pixels a side, as the official ``datasets.py`` has it.
+
+        The shorter side becomes 256/224 of ``size``, rounded down.
+        """
+        return cls(resize=256 * size // 224, crop=size)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it in manifests and checkpoints."""
         return {

@@ -185,7 +185,8 @@ def test_other_precisions_become_float32(dtype: torch.dtype, state: State, file:
 
 
 def test_image_size_is_seen_from_the_bias_tables(file: Path) -> None:
-    for image_size in (64, 160, 288):
+    """The official ``datasets.py`` resizes to 256/224 of it."""
+    for image_size, resize in ((64, 73), (160, 182), (192, 219), (256, 292), (288, 329), (320, 365), (384, 438)):
         with torch.device("meta"):
             shapes = {key: t.shape for key, t in LeViT(SMALL, num_classes=3, image_size=image_size).named_parameters()}
         learnt = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
@@ -199,6 +200,7 @@ def test_image_size_is_seen_from_the_bias_tables(file: Path) -> None:
         checkpoint = load_checkpoint(file)
         assert checkpoint.image_size == image_size
         assert checkpoint.model().image_size == image_size
+        assert (checkpoint.preprocessing.resize, checkpoint.preprocessing.crop) == (resize, image_size)
 
 
 def test_what_is_told_of_the_file(state: State, file: Path) -> None:
@@ -252,7 +254,7 @@ def test_own_file_in_half_precision(small: LeViT, tmp_path: Path) -> None:
     save_checkpoint(path, small)
     checkpoint = load_checkpoint(path)
     assert checkpoint.labels is None
-    assert checkpoint.preprocessing == IMAGENET
+    assert checkpoint.preprocessing == Preprocessing.of_size(small.image_size)
     for key, value in checkpoint.state.items():
         was = small.state_dict()[key]
         assert value.dtype == torch.float32
