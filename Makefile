@@ -1,6 +1,8 @@
 # make demo   a bundle from nothing, and a prediction with it
 # make test   the whole test suite
 # make lint   style and types
+# make system Debian's packages for boards, instruction counts and pictures of reports; as root. Without them the tests that
+#             need one are skipped, and say so
 # make clean  remove what these made
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 BUNDLE := build/levit_128s-int8-tflite
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -54,6 +56,11 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+system:
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends mmdebstrap openssh-server openssh-client qemu-user-static qemu-user \
+	  binfmt-support proot gcc libc6-dev g++-aarch64-linux-gnu chromium
 
 clean:
 	rm -rf $(VENV) .venv-readers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BoardError",
     "BundleError",
     "CalibrationError",
     "CheckError",
@@ -62,6 +63,10 @@ class CheckError(LevitMobileError):
     """An artifact ran and failed its check against PyTorch."""
 
     exit_code = 1
+
+
+class BoardError(LevitMobileError):
+    """A board cannot be reached or used, or was lost while it measured."""
 
 
 def install_hint(*extras: str) -> str:

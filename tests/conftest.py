@@ -21,7 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # transformers and timm are asked for archit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["exports", "commands"]
+pytest_plugins = ["exports", "commands", "loopback", "boards"]
 
 
 @pytest.fixture(scope="session")

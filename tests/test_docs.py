@@ -1,8 +1,9 @@
 """What the documents show is true: commands, tables, results and the picture.
 
-``levit`` commands are run with stand-ins for the user's own files; ``levit-export`` lines are parsed, since the export
-tests do the rest; of the Python scripts each option must be one that their ``--help`` knows. Skipped are the lines that this
-suite cannot run: ``make``, ``pip``, pytest itself, and ``tools/teach.py``, which needs packages of its own.
+``levit`` commands are run with stand-ins for the user's own files, and for the user's board; ``levit-export`` lines and those
+with ``--labgrid`` are parsed, since other tests do the rest; of the Python scripts each option must be one that their
+``--help`` knows. Skipped are the lines that this suite cannot run: ``make``, ``pip``, pytest itself, and ``tools/teach.py``,
+which needs packages of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from benched import night
 from exports import Exported
+from loopback import Loopback
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +34,7 @@ PAGES = sorted(
 PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
 ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
 RESULTS = ("accuracy", "agreement", "export_cost", "latency", "policy")
+BOARD = "pi@raspberrypi.local"
 PICTURE = ROOT / "docs" / "demo.svg"
 
 
@@ -67,12 +71,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
         photo.save(folder / "photos" / label / "a.png")
     for bundle in exported.folder.glob("levit_128s-*-tflite"):
         shutil.copytree(bundle, folder / bundle.name)
+    night().write(folder / "results.json")
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), commands())
-def test_documented_command(page: str, command: str, desk: Path) -> None:
+def test_documented_command(page: str, command: str, desk: Path, request: pytest.FixtureRequest) -> None:
     if ELSEWHERE.match(command):
         pytest.skip(f"{command}: not for this suite to run")
     if "_COMPLETE=" in command:
@@ -83,11 +88,48 @@ def test_documented_command(page: str, command: str, desk: Path) -> None:
         _check_export(words)
     elif words[0] == "python":
         _check_script(words)
+    elif "--labgrid" in words:
+        _check_labgrid(words)
     else:
         assert words[0] == "levit"
-        done = _run(words, desk)
+        done = _run(words, desk, **_places(words, request))
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout
+
+
+def _places(words: list[str], request: pytest.FixtureRequest) -> dict[str, str]:
+    """Variables with which the boards that a command names are there."""
+    if BOARD in words:
+        return {"HOME": str(_home_of_its_owner(request.getfixturevalue("loopback")))}
+    if "--emulate" in words:
+        request.getfixturevalue("counts")
+    elif "emulated" in words or words[1] == "board":
+        cache = {"LEVIT_MOBILE_CACHE": str(request.getfixturevalue("boards_cache"))}
+        if words[2] != "up":
+            assert _run(["levit", "board", "up"], ROOT, **cache).returncode == 0
+        return cache
+    return {}
+
+
+def _home_of_its_owner(board: Loopback) -> Path:
+    """A home folder whose SSH configuration knows the board by the name that documents use."""
+    folder = board.folder / "owner"
+    (folder / ".ssh").mkdir(parents=True)
+    name = BOARD.partition("@")[2]
+    lines = ("HostName 127.0.0.1", f"Port {board.port}", f"IdentityFile {board.folder / 'user'}")
+    (folder / ".ssh/config").write_text("\n  ".join([f"Host {name}", *lines]) + "\n")
+    shutil.copy(board.folder / "known_hosts", folder / ".ssh/known_hosts")
+    return folder
+
+
+def _check_labgrid(words: list[str]) -> None:
+    from levit_mobile.cli.main import cli
+
+    group = cli.make_context("levit", words[1:])
+    command = cli.get_command(group, words[1])
+    assert command is not None
+    context = command.make_context(words[1], words[2:], parent=group)
+    assert context.params["selectors"]
 
 
 def _run(words: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -142,7 +184,8 @@ def test_results_are_of_the_weights_in_the_package(name: str) -> None:
 
 
 def test_every_result_is_looked_at() -> None:
-    assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= {*RESULTS, "matrix"}
+    known = {*RESULTS, "instructions", "matrix", "peers"}
+    assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= known
     assert set(_tables().SCRIPTS) == set(RESULTS)
 
 

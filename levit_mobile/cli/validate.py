@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from levit_mobile.bundle import Bundle, open_bundle
+from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.errors import BundleError, CheckpointError, UsageError
 from levit_mobile.evaluate import compare, count_right
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.base import stand_in
+
+if TYPE_CHECKING:
+    from levit_mobile.bench.address import Address
 
 __all__ = ["command"]
 
@@ -23,22 +29,37 @@ __all__ = ["command"]
 @click.option("--data", type=click.Path(path_type=Path), help="Labelled pictures: one folder a class.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many of them, spread evenly.")
 @click.option("--weights", help="The checkpoint it was made from, to compare with PyTorch on the same pictures too.")
+@board_options
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads to run on.")
 @json_option
 def command(
-    bundle: Path, data: Path | None, limit: int | None, weights: str | None, threads: int, as_json: bool
+    bundle: Path,
+    data: Path | None,
+    limit: int | None,
+    weights: str | None,
+    boards: tuple[str, ...],
+    selectors: tuple[str, ...],
+    coordinator: str | None,
+    threads: int,
+    as_json: bool,
 ) -> None:
     """Measure BUNDLE: parity with PyTorch, and with --data also top-1, top-5 and agreement.
 
     \b
     levit validate levit_128s-int8-tflite
     levit validate levit_128s-int8-tflite --data imagenette/val --weights demo
+    levit validate levit_128s-int8-tflite --data imagenette/val --board pi@raspberrypi.local
+    levit validate levit_128s-int8-tflite --data imagenette/val --labgrid board=rpi5
 
-    Shares come with their 95 % interval. Exits 1 if the parity check fails.
+    Shares come with their 95 % interval. Several boards share the pictures. Exits 1 if the parity check fails.
     """
     if data is None and (weights is not None or limit is not None):
         raise UsageError("--weights and --limit are about the pictures of --data; type --data DIR too")
-    opened, output = open_bundle(bundle), Output(as_json)
+    output = Output(as_json)
+    if boards or selectors or coordinator:
+        _on_boards(bundle, data, limit, weights, boards_of(boards, selectors, coordinator), output)
+        return
+    opened = open_bundle(bundle)
     runtime = open_runtime(opened, threads=threads)
     golden = opened.golden()
     tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
@@ -67,6 +88,29 @@ def command(
                 output.say(f"{name:<11} {share:.2%} of {accuracy.samples} (95 % interval {low:.2%} to {high:.2%})")
     output.data(result)
     if not parity.passed:
+        raise SystemExit(1)
+
+
+def _on_boards(
+    folder: Path,
+    data: Path | None,
+    limit: int | None,
+    weights: str | None,
+    boards: AbstractContextManager[Sequence[Address]],
+    output: Output,
+) -> None:
+    with needing("bench"):
+        from levit_mobile.bench.subject import open_subjects
+        from levit_mobile.cli.validate_boards import validate_on_boards
+    from levit_mobile.datasets import find_labelled
+
+    (subject,) = open_subjects([folder])
+    steps = click.get_current_context().with_resource(Steps())
+    pictures = None if data is None else find_labelled(data, subject.bundle.labels, limit=limit)
+    reference = _reference(subject.bundle, weights, steps) if weights is not None else None
+    result = validate_on_boards(subject, boards, pictures, reference, output, steps)
+    output.data(result)
+    if not result["parity"]["passed"]:
         raise SystemExit(1)
 
 

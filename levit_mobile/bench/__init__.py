@@ -1,0 +1,1 @@
+"""Latency and cost: on this machine, on a board, on an emulated board."""

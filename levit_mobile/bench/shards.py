@@ -1,0 +1,183 @@
+"""Logits of many pictures from one board or several: shared out by batches, kept as they come, and gone on with later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from levit_mobile.bench.address import Address
+from levit_mobile.bench.board import BoardPlace
+from levit_mobile.bench.measure import raise_if_stopped, unpacked
+from levit_mobile.bench.session import Session, open_session
+from levit_mobile.bench.settings import Settings
+from levit_mobile.bench.ssh import connect
+from levit_mobile.bench.subject import Subject, put_pixels, shared_job
+from levit_mobile.errors import BoardError, LevitMobileError
+
+__all__ = ["Kept", "gather"]
+
+BATCH = 16  # pictures: 2.4 MB, and a second of a Raspberry Pi 4
+_ATTEMPTS = 3  # connections in a row that gave nothing
+_PAUSE = 2.0  # seconds before the next one, and twice as many before the one after it
+
+# first picture, how many -> uint8 (N, S, S, 3)
+Loader = Callable[[int, int], npt.NDArray[np.uint8]]
+
+
+class Kept:
+    """Logits that have come, on the disk.
+
+    Args:
+        path: ``.npz``; what it holds of the same pictures is taken over.
+        count: pictures.
+        classes: columns.
+        key: digest of what they are of.
+    """
+
+    def __init__(self, path: Path, count: int, classes: int, key: str) -> None:
+        self._path, self._key = path, key
+        self.logits = np.full((count, classes), np.nan, np.float32)
+        self.done = np.zeros(count, np.bool_)
+        with contextlib.suppress(OSError, ValueError, KeyError), np.load(path, allow_pickle=False) as data:
+            if str(data["key"]) == key and data["logits"].shape == self.logits.shape:
+                self.done[:] = data["done"]
+                self.logits[:] = data["logits"]
+
+    def missing(self) -> list[int]:
+        """First pictures of batches that have not come."""
+        return [at for at in range(0, len(self.done), BATCH) if not self.done[at : at + BATCH].all()]
+
+    def put(self, first: int, rows: npt.NDArray[np.float32]) -> None:
+        """A batch has come."""
+        self.logits[first : first + len(rows)] = rows
+        self.done[first : first + len(rows)] = True
+
+    def save(self) -> None:
+        """To go on from there; a disk that cannot be written to is no reason to stop."""
+        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez(file, key=self._key, done=self.done, logits=self.logits)
+            part.replace(self._path)
+
+    def forget(self) -> None:
+        """All is done; the next validation begins anew."""
+        self._path.unlink(missing_ok=True)
+
+
+async def gather(
+    addresses: Sequence[Address],
+    subject: Subject,
+    load: Loader,
+    kept: Kept,
+    progress: Callable[[str, int], None],
+) -> tuple[dict[str, int], dict[str, LevitMobileError]]:
+    """Share the missing batches out to boards; each takes the next when it has done one.
+
+    A board that is lost is tried again, and in the end left out; others take its pictures.
+
+    Returns:
+        pictures that each board has done, and what went wrong with which; ``kept.missing()`` tells whether all came.
+    """
+    todo = deque(kept.missing())
+    failed: dict[str, LevitMobileError] = {}
+    did = {address.name: 0 for address in addresses}
+    size = len(kept.done)
+
+    async def work(address: Address, folder: Path) -> None:
+        failures = 0
+        while todo:
+            before = did[address.name]
+            try:
+                await _visit(address, folder)
+            except BoardError as error:
+                failures = failures + 1 if did[address.name] == before else 1
+                progress(f"{address.name}: {error}", 0)
+                if failures >= _ATTEMPTS:
+                    failed[address.name] = error
+                    return
+                await asyncio.sleep(_PAUSE * failures)
+            except LevitMobileError as error:  # not a matter of the connection
+                failed[address.name] = error
+                return
+            else:
+                if not todo:
+                    return
+
+    async def _visit(address: Address, folder: Path) -> None:
+        async with connect(address) as connection:
+            place = BoardPlace(connection, emulated=address.emulated)
+            prepared = await place.prepare([subject.target])
+            job = {
+                **shared_job(prepared, Settings(), 1),
+                "do": "logits",
+                "id": "0",
+                "artifact": subject.told(await subject.put(place)),
+            }
+            async with open_session(place, prepared, {**Settings().request(), "jobs": [job]}) as session:
+                events = session.events()
+                await _until(events, "loaded", address.name, subject.name)
+                while todo:
+                    first = todo.popleft()
+                    try:
+                        rows = await _one(place, session, events, folder, first)
+                    except BaseException:
+                        todo.appendleft(first)
+                        raise
+                    kept.put(first, rows)
+                    did[address.name] += len(rows)
+                    kept.save()
+                    progress(address.name, len(rows))
+                await session.say(end=True)
+                async for _ in events:
+                    pass
+
+    async def _one(
+        place: BoardPlace, session: Session, events: Any, folder: Path, first: int
+    ) -> npt.NDArray[np.float32]:
+        pixels = await asyncio.to_thread(load, first, min(BATCH, size - first))
+        path = await put_pixels(place, folder, pixels)
+        try:
+            digest = hashlib.sha256((folder / Path(path).name).read_bytes()).hexdigest()
+            await session.say(pixels=path, first=first, sha256=digest)
+            event = await _until(events, "logits", place.name, subject.name)
+        finally:
+            with contextlib.suppress(BoardError):
+                await place.forget(path)  # the runner has, if it came to that
+            (folder / Path(path).name).unlink(missing_ok=True)
+        return unpacked(event["logits"])
+
+    with tempfile.TemporaryDirectory() as name:
+        # More than once only where a board was lost with a batch that the others did not wait for.
+        while todo and (left := [address for address in addresses if address.name not in failed]):
+            async with asyncio.TaskGroup() as group:
+                for address in left:
+                    own = Path(tempfile.mkdtemp(dir=name))
+                    group.create_task(work(address, own))
+    return did, failed
+
+
+async def _until(events: Any, kind: str, place: str, what: str) -> Mapping[str, Any]:
+    """The next event of a kind.
+
+    Raises:
+        BoardError: the job was refused, or ended, before.
+        BundleError: it died.
+    """
+    async for event in events:
+        if event["event"] == kind:
+            found: Mapping[str, Any] = event
+            return found
+        raise_if_stopped(event, f"{place}: {what}")
+    raise BoardError(f"{place}: the runner ended before all was done")
