@@ -15,10 +15,12 @@ from levit_mobile.errors import LevitMobileError
 __all__ = ["runner_archive"]
 
 _MAIN = """\
-import sys
+import os, sys
 from onboard.jobs import work
 from onboard.watch import main
-sys.exit(work() if sys.argv[1:] == ["--work"] else main())
+status = work() if sys.argv[1:] == ["--work"] else main()
+sys.stderr.flush()
+os._exit(status)  # a thread still reads standard input, which Python would wait for, or abort over
 """
 _THEN = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 

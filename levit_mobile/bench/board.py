@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import tempfile
@@ -54,6 +55,7 @@ try:
                 path = opened.extract(item, part)
                 if item.external_attr >> 16 & 0o100 and os.path.isfile(path):
                     os.chmod(path, 0o755)
+    os.sync()  # the folder counts as whole once it has its name
     if not os.path.isdir(folder):
         os.rename(part, folder)
 except OSError as error:
@@ -85,7 +87,8 @@ class BoardPlace:
         about = await self._ask()
         self._home = str(about["home"])
         variables = ["PYTHONDONTWRITEBYTECODE=1"]
-        wheels = self._wheels(about, [t for t in targets if t in _PACKAGES])
+        # In a thread: pip takes its time, and boards that measure want to hear from us.
+        wheels = await asyncio.to_thread(self._wheels, about, [t for t in targets if t in _PACKAGES])
         if wheels:
             variables.append(f"PYTHONPATH={await self._bring('packages', wheels, about)}")
         etrun = None
@@ -157,7 +160,7 @@ class BoardPlace:
         machine = _MACHINES[about["machine"]]
         if machine == "armv7l":
             raise BoardError(f"{self.name}: is a 32-bit system, for which ExecuTorch is not built; export for tflite")
-        program = build_etrun(machine)
+        program = await asyncio.to_thread(build_etrun, machine)
         with tempfile.TemporaryDirectory() as name:
             files = sorted(path for path in program.parent.rglob("*") if path.is_file())
             archive = Path(name) / f"{_digest(files)}.zip"

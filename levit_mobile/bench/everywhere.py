@@ -46,6 +46,9 @@ async def measure_everywhere(
         except LevitMobileError as error:
             tell(name, "failed", None, None)
             failed[name] = error
+        except OSError as error:  # of this machine's disk, for one; the other places go on
+            tell(name, "failed", None, None)
+            failed[name] = LevitMobileError(f"{name}: {error}")
 
     async with asyncio.TaskGroup() as group:
         if not addresses:

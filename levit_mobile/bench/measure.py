@@ -19,7 +19,7 @@ from levit_mobile.bench.session import open_session
 from levit_mobile.bench.settings import Settings
 from levit_mobile.bench.statistics import drift_of, ratio_of, summarise
 from levit_mobile.bench.subject import Subject, shared_job
-from levit_mobile.bench.validity import doubts
+from levit_mobile.bench.validity import doubts, notes
 from levit_mobile.errors import BoardError, BundleError
 from levit_mobile.evaluate import compare
 from levit_mobile.quantize import tolerance_for
@@ -52,7 +52,7 @@ async def measure(
                 await place.forget(error.path)
                 if again:
                     raise BundleError(f"{place.name}: {error}, twice; mind its disk, or the connection") from error
-                del results.runs[jobs.runs_before :], results.ratios[jobs.ratios_before :]
+                jobs.undo()
                 continue
             return
 
@@ -73,10 +73,11 @@ class _Jobs:
     ) -> None:
         self._place, self._subjects, self._settings = place, subjects, settings
         self._results, self._progress = results, progress
-        self.runs_before, self.ratios_before = len(results.runs), len(results.ratios)
+        self._emulated = place.kind == "emulated"
         self._where: dict[str, Any] = {"kind": place.kind, "name": place.name, "facts": {}}
         self._rows: dict[str, dict[str, Any]] = {}
         self._paths: dict[str, str] = {}
+        self._added: list[dict[str, Any]] = []
         self._reading: dict[str, Any] | None = None  # the latest
         self._current: dict[str, Any] | None = None  # whose readings are taken
 
@@ -86,10 +87,21 @@ class _Jobs:
         try:
             async with open_session(self._place, prepared, request) as session:
                 async for event in session.events():
-                    self._take(event)
+                    try:
+                        self._take(event)
+                    except (KeyError, TypeError, ValueError, AttributeError) as error:
+                        raise BoardError(
+                            f"{self._place.name}: its runner tells what it should not ({event['event']}: {error!r})"
+                        ) from error
         finally:
             for row in self._rows.values():
                 self._settle(row)
+
+    def undo(self) -> None:
+        """Take back what these jobs have added to the results; others may have added theirs meanwhile."""
+        own = [id(row) for row in self._added]
+        for rows in (self._results.runs, self._results.ratios):
+            rows[:] = [row for row in rows if id(row) not in own]
 
     def _plan(self, prepared: Prepared, brought: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         jobs: list[dict[str, Any]] = []
@@ -117,6 +129,9 @@ class _Jobs:
         kind = event["event"]
         if kind == "facts":
             self._where["facts"] = with_core(event["facts"])
+            if event["facts"].get("emulated"):  # also where it was not called by its name
+                self._emulated = True
+                self._where["kind"] = "emulated"
         elif kind == "health":
             self._read({k: v for k, v in event.items() if k != "event"})
         elif kind == "warning":
@@ -174,7 +189,7 @@ class _Jobs:
     def _tell(self, row: dict[str, Any]) -> None:
         samples = row["columns"][0] if "columns" in row else row["samples_ms"]
         text = f"{self._of(row)}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-        median = float(np.median(samples)) if samples and self._place.kind != "emulated" else None
+        median = float(np.median(samples)) if samples and not self._emulated else None
         self._progress(text, len(samples), median)
 
     def _settle(self, row: dict[str, Any]) -> None:
@@ -182,11 +197,17 @@ class _Jobs:
         if "columns" in row:
             self._keep_ratios(row)
             return
-        row["invalid"] = doubts(row.setdefault("health", []), row.pop("clock_jump_s", 0.0))
+        row["invalid"] = doubts(row.setdefault("health", []))
+        row["notes"] = notes(row.pop("clock_jump_s", 0.0))
+        if row["complete"] and len(row["samples_ms"]) < self._settings.min_runs:
+            row["invalid"].append(
+                f"{len(row['samples_ms'])} inferences took {self._settings.max_s:.0f} s, and {self._settings.min_runs} were "
+                "asked for; type a smaller --runs"
+            )
         wrong = row.pop("wrong", None)
         row["wrong"] = wrong is not None
         row["invalid"] += [wrong] if wrong else []
-        if self._place.kind == "emulated":
+        if self._emulated:
             _forget_times(row)
         if row["samples_ms"]:
             row["summary"] = summarise(row["samples_ms"]).to_dict()
@@ -196,17 +217,19 @@ class _Jobs:
                 row["invalid"].append(f"it drifted: the last third took {drift.ratio:.2f} times as long as the first")
         if row["samples_ms"] or row.get("inferences") or row["complete"]:
             self._results.runs.append(row)
+            self._added.append(row)
 
     def _keep_ratios(self, row: dict[str, Any]) -> None:
         first, *others = row["columns"]
-        if len(first) < 2:
+        if len(first) < 2 or self._emulated:
             return
         base, *rest = (subject.about() for subject in self._subjects)
         for other, column in zip(rest, others, strict=True):
             ratio = ratio_of(first, column).to_dict()
-            self._results.ratios.append(
-                {"base": base, "other": other, "where": row["where"], "threads": row["threads"], **ratio}
-            )
+            made = {"base": base, "other": other, "where": row["where"], "threads": row["threads"], **ratio}
+            made["complete"] = bool(row.get("complete"))
+            self._results.ratios.append(made)
+            self._added.append(made)
 
 
 def _forget_times(row: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from levit_mobile.errors import BundleError, LevitMobileError
 
-__all__ = ["FORMAT", "Results", "read_results"]
+__all__ = ["FORMAT", "Results", "check_writable", "read_results"]
 
 FORMAT = 1
 _LIMIT = 256 << 20  # bytes; raw samples of a night are a few MB
@@ -73,6 +73,19 @@ class Results:
         finally:
             with contextlib.suppress(OSError):  # which would hide the other one
                 part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """That results could be written to ``path``; nothing is left there.
+
+    Raises:
+        LevitMobileError: the folder cannot be written to.
+    """
+    probe = path.with_name(f".{path.name}.probe")
+    Results({}).write(probe)
+    probe.unlink(missing_ok=True)
+    if path.is_dir():
+        raise LevitMobileError(f"cannot write {path} (it is a folder); name another with --out")
 
 
 def read_results(path: Path) -> Results:

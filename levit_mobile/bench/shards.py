@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +28,11 @@ from levit_mobile.errors import BoardError, LevitMobileError
 __all__ = ["Kept", "gather"]
 
 BATCH = 16  # pictures: 2.4 MB, and a second of a Raspberry Pi 4
-_ATTEMPTS = 3  # connections in a row that gave nothing
-_PAUSE = 2.0  # seconds before the next one, and twice as many before the one after it
+_ATTEMPTS = 3  # to reach a board that has done nothing yet
+_GIVE_UP = 150.0  # seconds without a picture: a board that was lost may start anew, and keeps its lease for a minute
+_PAUSE = 2.0  # seconds before the next attempt, and more before later ones
+_LONGEST = 15.0
+_SAVE = 20.0  # seconds between copies on the disk
 
 # first picture, how many -> uint8 (N, S, S, 3)
 Loader = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -45,7 +49,7 @@ class Kept:
     """
 
     def __init__(self, path: Path, count: int, classes: int, key: str) -> None:
-        self._path, self._key = path, key
+        self._path, self._key, self._saved = path, key, 0.0
         self.logits = np.full((count, classes), np.nan, np.float32)
         self.done = np.zeros(count, np.bool_)
         with contextlib.suppress(OSError, ValueError, KeyError), np.load(path, allow_pickle=False) as data:
@@ -62,8 +66,14 @@ class Kept:
         self.logits[first : first + len(rows)] = rows
         self.done[first : first + len(rows)] = True
 
-    def save(self) -> None:
-        """To go on from there; a disk that cannot be written to is no reason to stop."""
+    def save(self, *, now: bool = True) -> None:
+        """To go on from there; a disk that cannot be written to is no reason to stop.
+
+        Unless it is to be ``now``, only where the last copy is old: it holds the logits of all pictures.
+        """
+        if not now and time.monotonic() - self._saved < _SAVE:
+            return
+        self._saved = time.monotonic()
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,20 +106,26 @@ async def gather(
     size = len(kept.done)
 
     async def work(address: Address, folder: Path) -> None:
-        failures = 0
+        failures, since = 0, time.monotonic()
         while todo:
             before = did[address.name]
             try:
                 await _visit(address, folder)
             except BoardError as error:
-                failures = failures + 1 if did[address.name] == before else 1
+                if did[address.name] != before:
+                    failures, since = 0, time.monotonic()
+                failures += 1
                 progress(f"{address.name}: {error}", 0)
-                if failures >= _ATTEMPTS:
+                worked = did[address.name] > 0
+                if time.monotonic() - since > _GIVE_UP if worked else failures >= _ATTEMPTS:
                     failed[address.name] = error
                     return
-                await asyncio.sleep(_PAUSE * failures)
+                await asyncio.sleep(min(_PAUSE * failures, _LONGEST))
             except LevitMobileError as error:  # not a matter of the connection
                 failed[address.name] = error
+                return
+            except OSError as error:  # of this machine's disk, for one; the other boards go on
+                failed[address.name] = LevitMobileError(f"{address.name}: {error}")
                 return
             else:
                 if not todo:
@@ -137,7 +153,7 @@ async def gather(
                         raise
                     kept.put(first, rows)
                     did[address.name] += len(rows)
-                    kept.save()
+                    kept.save(now=not todo)
                     progress(address.name, len(rows))
                 await session.say(end=True)
                 async for _ in events:
@@ -156,9 +172,16 @@ async def gather(
             with contextlib.suppress(BoardError):
                 await place.forget(path)  # the runner has, if it came to that
             (folder / Path(path).name).unlink(missing_ok=True)
-        return unpacked(event["logits"])
+        try:
+            rows = unpacked(event["logits"])
+            if rows.shape != (len(pixels), kept.logits.shape[1]):
+                raise ValueError(f"logits of shape {rows.shape}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise BoardError(f"{place.name}: its runner tells what it should not ({error!r})") from error
+        return rows
 
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as last:
+        last.callback(kept.save)  # also on the way out by an error, or Ctrl-C
         # More than once only where a board was lost with a batch that the others did not wait for.
         while todo and (left := [address for address in addresses if address.name not in failed]):
             async with asyncio.TaskGroup() as group:

@@ -82,14 +82,14 @@ def summarise(samples: Sequence[float] | npt.NDArray[np.float64]) -> Summary:
 def drift_of(samples: Sequence[float] | npt.NDArray[np.float64]) -> Drift | None:
     """Compare the first third of a run with its last, by medians of blocks and Mann and Whitney's test.
 
-    None where there are fewer than three blocks of three samples in each third.
+    None where there are fewer than five blocks of three samples in each third: nothing could be certain.
     """
     from scipy.stats import mannwhitneyu
 
     ms = np.asarray(samples, np.float64)
     third = len(ms) // 3
     blocks = min(_BLOCKS, third // 3)
-    if blocks < 3:
+    if blocks < 5:
         return None
     first, last = ([float(np.median(b)) for b in np.array_split(part, blocks)] for part in (ms[:third], ms[-third:]))
     ratio = float(np.median(ms[-third:]) / np.median(ms[:third]))
@@ -108,8 +108,12 @@ def ratio_of(
     rounds = len(a)
     length = max(1, round(rounds ** (1 / 3)))
     rng = np.random.default_rng(0)
-    starts = rng.integers(rounds, size=(_RESAMPLES, -(-rounds // length)))
-    picks = ((starts[:, :, None] + np.arange(length)) % rounds).reshape(_RESAMPLES, -1)[:, :rounds]
-    ratios = np.median(b[picks], axis=1) / np.median(a[picks], axis=1)
+    ratios = np.empty(_RESAMPLES)
+    together = max(1, 1_000_000 // rounds)  # all at once would take gigabytes after a night of rounds
+    for at in range(0, _RESAMPLES, together):
+        many = min(together, _RESAMPLES - at)
+        starts = rng.integers(rounds, size=(many, -(-rounds // length)))
+        picks = ((starts[:, :, None] + np.arange(length)) % rounds).reshape(many, -1)[:, :rounds]
+        ratios[at : at + many] = np.median(b[picks], axis=1) / np.median(a[picks], axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return Ratio(float(np.median(b) / np.median(a)), float(low), float(high), rounds)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["doubts", "firmware_says"]
+__all__ = ["doubts", "firmware_says", "notes"]
 
 # ``vcgencmd get_throttled`` of a Raspberry Pi: what is now. The same 16 bits higher: what was since it was started.
 _FLAGS = {0: "under-voltage", 1: "its clock is capped", 2: "it is throttled", 3: "it is at the soft temperature limit"}
@@ -20,13 +20,15 @@ def firmware_says(throttled: int) -> list[str]:
     return [text for bit, text in _FLAGS.items() if throttled >> bit & 1]
 
 
-def doubts(health: Sequence[Mapping[str, Any]], clock_jump_s: float = 0.0) -> list[str]:
-    """Reasons not to believe a run's times.
+def notes(clock_jump_s: float) -> list[str]:
+    """What is worth knowing of a run and does no harm: by how much the wall clock was set meanwhile, in seconds."""
+    if abs(clock_jump_s) <= _JUMP_S:
+        return []
+    return [f"the board's clock was set by {clock_jump_s:+.0f} s meanwhile; times come from another clock"]
 
-    Args:
-        health: readings before, during and after it, as ``Results.runs`` has them.
-        clock_jump_s: by how much the wall clock was set while it ran. Times come from another clock: only noted.
-    """
+
+def doubts(health: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Reasons not to believe a run's times: readings before, during and after it, as ``Results.runs`` has them."""
     found = []
     flags = [int(row["throttled"]) for row in health if row.get("throttled") is not None]
     now = sorted({text for value in flags for text in firmware_says(value)})
@@ -40,6 +42,4 @@ def doubts(health: Sequence[Mapping[str, Any]], clock_jump_s: float = 0.0) -> li
     others = [float(row["foreign_cores"]) for row in health if row.get("foreign_cores") is not None]
     if others and max(others) > _OTHERS:
         found.append(f"other programs kept up to {max(others):.1f} cores busy; stop them, or measure later")
-    if abs(clock_jump_s) > _JUMP_S:
-        found.append(f"the board's clock was set by {clock_jump_s:+.0f} s meanwhile; times come from another clock")
     return found

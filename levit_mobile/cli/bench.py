@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from levit_mobile import __version__
-from levit_mobile.bench.result import Results
+from levit_mobile.bench.result import Results, check_writable
 from levit_mobile.bench.settings import Settings
 from levit_mobile.bench.subject import open_subjects
 from levit_mobile.cli.bench_report import say_counts, say_ratios, say_runs
@@ -107,11 +107,19 @@ def command(
         raise UsageError("--emulate counts instructions here, without a board; leave the board or --emulate out")
     if budget is not None and not cpus:
         raise UsageError("--budget is about instructions; type --emulate CPU too, for example --emulate cortex-a76")
+    if operators and (boards or selectors):
+        raise UsageError("--operators is about this host, or with --emulate about a core; leave it or the board out")
     if out is not None and out.exists() and not overwrite:
         raise UsageError(f"{out} exists; type --overwrite, or another --out")
     now = datetime.datetime.now(datetime.UTC)
     settings = Settings(
-        threads, warmup_runs=warmup, min_runs=runs, min_s=seconds, cooldown_s=cooldown, governor=governor
+        threads,
+        warmup_runs=warmup,
+        min_runs=runs,
+        min_s=seconds,
+        max_s=max(Settings.max_s, 2 * seconds),
+        cooldown_s=cooldown,
+        governor=governor,
     )
     results = Results(
         {
@@ -122,14 +130,19 @@ def command(
     )
     file = out or default_cache() / "results" / f"bench-{now:%Y%m%d-%H%M%S-%f}.json"
     failed: dict[str, LevitMobileError] = {}
+    check_writable(file)  # rather than after an hour of measuring
+    ended = False
     try:
         if cpus:
             _count(bundles, cpus, operators, results)
         else:
             failed = _measure(bundles, boards_of(boards, selectors, coordinator), settings, operators, results)
+        ended = True
     finally:
         if results.runs or results.counts:
             results.write(file)  # also what was measured before something went wrong
+            if not ended:
+                click.echo(f"what was measured until then is in {file}", err=True)
     output = Output(as_json)
     say_runs(output, results.runs)
     say_ratios(output, results.ratios)

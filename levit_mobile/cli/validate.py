@@ -57,6 +57,8 @@ def command(
         raise UsageError("--weights and --limit are about the pictures of --data; type --data DIR too")
     output = Output(as_json)
     if boards or selectors or coordinator:
+        if threads > 1:
+            raise UsageError("--threads is about this host; on a board one thread answers the pictures")
         _on_boards(bundle, data, limit, weights, boards_of(boards, selectors, coordinator), output)
         return
     opened = open_bundle(bundle)

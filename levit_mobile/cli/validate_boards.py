@@ -97,7 +97,8 @@ def validate_on_boards(
 
 def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Any], count: int) -> Kept:
     """What an earlier validation of the same pictures on the same boards has left."""
-    told = [subject.sha256, *sorted(address.name for address in addresses)]
+    # Not by which boards: of a farm, another one may be free the next time.
+    told = [subject.sha256, f"emulated: {[address.emulated for address in addresses].count(True) > 0}"]
     for path in paths:
         about = path.stat()
         told.append(f"{path.resolve()} {about.st_size} {about.st_mtime_ns}")

@@ -53,12 +53,17 @@ def governor(board: Board) -> Path:
 
 
 def bench(
-    subject: Subject, settings: Settings = QUICK, *, progress: Any = lambda *_: None, **changes: Any
+    subject: Subject,
+    settings: Settings = QUICK,
+    *,
+    name: str = "emulated",
+    progress: Any = lambda *_: None,
+    **changes: Any,
 ) -> tuple[Results, LevitMobileError | None]:
     results = Results({})
 
     async def go() -> None:
-        address = replace(address_of("emulated"), **changes)
+        address = replace(address_of(name), **changes)
         async with connect(address) as connection:
             place = BoardPlace(connection, emulated=address.emulated)
             await measure(place, [subject], settings, results, progress)
@@ -94,6 +99,20 @@ def test_it_runs_and_answers_rightly(board: Board, int8: Subject, cache: Path) -
     assert run["runtime"]["name"] == "ai-edge-litert"
     assert left_running(board) == ""
     assert not (cache / "governor.json").exists()
+
+
+def test_it_runs_on_32_bits(in_boards_cache: Path, int8: Subject) -> None:
+    """As on 32-bit Raspberry Pi OS: tflite-runtime, and the board's own numpy."""
+    emulated.up(name="small", architecture="armhf")
+    try:
+        results, error = bench(int8, name="small")
+    finally:
+        emulated.down("small")
+    assert error is None
+    (run,) = results.runs
+    assert (run["where"]["facts"]["machine"], run["where"]["facts"]["bits"]) == ("armv7l", 32)
+    assert run["runtime"] == {"name": "tflite-runtime", "version": "2.14.0"}
+    assert (run["inferences"], run["wrong"]) == (2, False)
 
 
 def test_connection_refused(board: Board, int8: Subject) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -15,15 +16,26 @@ class Health:
     """Readings of what may spoil a measurement, since the last one."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()  # one thread reads now and then, another around each job
         self.start = time.monotonic()
         self.pids: list[int] = []
         self.busy, self.own, self.at, self.swap = self._busy(), self._own(), time.monotonic(), self._swapped()
 
     def reading(self) -> dict[str, Any]:
-        """Temperature in degrees Celsius, clock in MHz, firmware's flags, cores that others kept busy, pages swapped."""
+        """Temperature in degrees Celsius, clock in MHz, firmware's flags, cores that others kept busy, pages swapped.
+
+        Over less than half a second nothing is told of others: processors' time is counted in hundredths.
+        """
+        with self.lock:
+            return self._reading()
+
+    def _reading(self) -> dict[str, Any]:
         now, busy, own, swap = time.monotonic(), self._busy(), self._own(), self._swapped()
         span = max(now - self.at, 1e-3) * os.sysconf("SC_CLK_TCK")
-        foreign = None if busy is None else max(0.0, (busy - (self.busy or 0) - max(0, own - self.own)) / span)
+        long = now - self.at >= 0.5
+        foreign = None
+        if busy is not None and long:
+            foreign = max(0.0, (busy - (self.busy or 0) - max(0, own - self.own)) / span)
         temperature = read("sys/class/thermal/thermal_zone0/temp")
         clock = read(f"{GOVERNORS}/cpu0/cpufreq/scaling_cur_freq")
         throttled = ask("vcgencmd", "get_throttled").partition("=")[2]
@@ -35,7 +47,9 @@ class Health:
             "foreign_cores": None if foreign is None else round(foreign, 2),
             "swapped": swap - self.swap,
         }
-        self.busy, self.own, self.at, self.swap = busy, own, now, swap
+        self.swap = swap
+        if long:
+            self.busy, self.own, self.at = busy, own, now
         return found
 
     @staticmethod
@@ -47,9 +61,14 @@ class Health:
         ticks = [int(v) for v in first[1:9]]
         return sum(ticks) - ticks[3] - ticks[4]  # idle, and waiting for the disk
 
+    def _ours(self) -> set[int]:
+        """This process, the job's, and what that has started."""
+        children = (int(v) for pid in self.pids for v in read(f"proc/{pid}/task/{pid}/children").split())
+        return {os.getpid(), *self.pids, *children}
+
     def _own(self) -> int:
         total = 0
-        for pid in [os.getpid(), *self.pids]:
+        for pid in self._ours():
             fields = read(f"proc/{pid}/stat").rpartition(")")[2].split()
             if len(fields) > 14:
                 total += sum(int(v) for v in fields[11:15])

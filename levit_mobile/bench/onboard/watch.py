@@ -76,6 +76,8 @@ class Watch:
         assert worker.stdout
         assert worker.stderr
         self.health.pids = [worker.pid]
+        if self.stopped.is_set():  # since it was last asked, when there was nobody to end
+            self.stop()
         said: list[bytes] = []
         errors = threading.Thread(target=lambda: said.append(_tail(worker.stderr)), daemon=True)
         errors.start()

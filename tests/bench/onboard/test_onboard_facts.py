@@ -87,6 +87,8 @@ def test_readings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reading["mhz"] == 2400
     assert reading["swapped"] == 2
     assert reading["foreign_cores"] == pytest.approx(1.5)
+    now[0] = 102.3
+    assert health.reading()["foreign_cores"] is None, "too soon to tell"
     now[0] = 103.0
     again = health.reading()
     assert (again["foreign_cores"], again["swapped"]) == (0.0, 0)

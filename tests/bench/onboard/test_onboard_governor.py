@@ -53,6 +53,33 @@ def test_a_governor_that_may_not_be_set(files: list[Path], tmp_path: Path, capfd
     assert files[1].read_text() == "schedutil"
 
 
+def test_what_a_dead_bench_noted_is_what_it_was_before(files: list[Path], tmp_path: Path) -> None:
+    """Also where it cannot be put back at once."""
+    first = Governor(str(tmp_path))
+    first.choose("performance")
+    Governor(str(tmp_path)).choose("performance")
+    first.put_back()
+    assert [path.read_text() for path in files] == ["ondemand", "schedutil"]
+
+
+def test_a_governor_that_there_is_not(files: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files[0].with_name("scaling_available_governors").write_text("ondemand powersave\n")
+    Governor(str(tmp_path)).choose("performence")
+    assert json.loads(capfd.readouterr().out)["text"] == (
+        "the board has no governor 'performence'; it has ondemand, powersave"
+    )
+    assert files[0].read_text() == "ondemand"
+    assert not (tmp_path / "governor.json").exists()
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "{"])
+def test_a_note_that_is_damaged(text: str, files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "governor.json").write_text(text)
+    Governor(str(tmp_path)).choose("performance")
+    Governor(str(tmp_path)).put_back()
+    assert [path.read_text() for path in files] == ["ondemand", "schedutil"]
+
+
 def test_a_board_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
