@@ -11,6 +11,7 @@ __all__ = [
     "DownloadError",
     "ExportError",
     "LevitMobileError",
+    "NoWheelError",
     "PictureError",
     "RuntimeMissingError",
     "UsageError",
@@ -35,6 +36,10 @@ class CheckpointError(LevitMobileError):
 
 class DownloadError(LevitMobileError):
     """A file could not be fetched whole."""
+
+
+class NoWheelError(DownloadError):
+    """The index was reached, and has no wheel of a package for a machine."""
 
 
 class PictureError(LevitMobileError):

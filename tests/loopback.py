@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -129,7 +130,10 @@ async def _serve(board: Loopback) -> asyncssh.SSHAcceptor:
         status = await child.wait()
         feeding.cancel()
         with contextlib.suppress(asyncssh.Error, OSError):
-            process.exit(status if status >= 0 else 128 - status)
+            if status < 0:
+                process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            else:
+                process.exit(status)
 
     acceptor = await asyncssh.listen(
         "127.0.0.1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import secrets
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from levit_mobile.bench.cross import build_etrun, etrun_version
 from levit_mobile.bench.place import Channel, Prepared
 from levit_mobile.bench.ssh import Connection
 from levit_mobile.bench.wheels import wheels_for
-from levit_mobile.errors import BoardError, DownloadError
+from levit_mobile.errors import BoardError, NoWheelError
 
 __all__ = ["BoardPlace"]
 
@@ -29,7 +30,7 @@ _PACKAGES = {
     "onnx": (("onnxruntime", "flatbuffers", "packaging", "protobuf"),),
 }
 _ASK = """
-import json, os, platform, struct, sys
+import json, os, platform, struct, sys, time
 try:
     import numpy
     numpy = numpy.__version__
@@ -37,6 +38,14 @@ except Exception:
     numpy = None
 home = os.path.join(os.path.expanduser("~"), sys.argv[1])
 os.makedirs(os.path.join(home, "artifacts"), exist_ok=True)
+for folder, _, names in os.walk(home):
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            if name.endswith(".part") and os.stat(path).st_mtime < time.time() - 86400:
+                os.unlink(path)  # of an upload that was cut off
+        except OSError:
+            pass
 disk = os.statvfs(home)
 machine = platform.machine()
 if struct.calcsize("P") == 4 and machine == "aarch64":
@@ -149,7 +158,7 @@ class BoardPlace:
         for names in choices:
             try:
                 return wheels_for(names, python=python, machine=machine)
-            except DownloadError as error:
+            except NoWheelError as error:
                 errors.append(str(error))
         raise BoardError(
             f"{self.name}: there is no runtime for Python {python} on {machine} ({'; '.join(errors)}); "
@@ -184,7 +193,8 @@ class BoardPlace:
             )
         there = []
         for path in archives:
-            there.append(f"{self._home}/{path.name}")
+            # Another bench may be bringing the same, and removes its own when they are unpacked.
+            there.append(f"{self._home}/{secrets.token_hex(4)}-{path.name}")
             await self._connection.put(path, there[-1])
         status, printed, words = await self._connection.run(["python3", "-c", _UNPACK, folder, *there])
         if status != 0:

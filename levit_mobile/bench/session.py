@@ -97,8 +97,9 @@ def _cause(status: int | None, words: str) -> str:
         return "the connection was lost"
     if status == 127:
         return f"the board has no Python to start ({last[0]}); type there: sudo apt install python3"
-    if status < 0:
-        return f"the runner was ended by {signal.Signals(-status).name}"
+    number = -status if status < 0 else status - 128  # shells tell of a signal by 128 more
+    if number in set(signal.Signals):
+        return f"the runner was ended by {signal.Signals(number).name}"
     return f"the runner ended with status {status} ({last[0] or 'without a word'})"
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import secrets
 import shlex
+import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -137,8 +138,9 @@ class _Program:
             await asyncio.wait_for(self._process.wait_closed(), _PATIENCE)
         self._process.close()
         status, signalled = self._process.exit_status, self._process.exit_signal
-        if signalled:
-            status = None
+        if signalled:  # by its name, such as SEGV; names of no meaning here are nobody's
+            number = signal.Signals.__members__.get(f"SIG{signalled[0]}")
+            status = None if number is None else -number
         with contextlib.suppress(TimeoutError):
             return status, await asyncio.wait_for(asyncio.shield(self._errors), 2)
         return status, ""

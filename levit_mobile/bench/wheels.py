@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from levit_mobile.download import default_cache
-from levit_mobile.errors import DownloadError, RuntimeMissingError, UsageError
+from levit_mobile.errors import DownloadError, NoWheelError, RuntimeMissingError, UsageError
 
 __all__ = ["unpack", "wheels_for"]
 
@@ -60,7 +60,8 @@ def wheels_for(
         Their files, by name; nobody may change them.
 
     Raises:
-        DownloadError: no index was reached, it has no such wheel, or the folder cannot be written to.
+        DownloadError: no index was reached, or the folder cannot be written to.
+        NoWheelError: the index has no such wheel.
         RuntimeMissingError: this Python has no pip.
         UsageError: another machine.
     """
@@ -144,7 +145,7 @@ def _failed(printed: str, status: int, where: str) -> DownloadError | RuntimeMis
         )
     if missing := re.search(r"No matching distribution found for (\S+)", printed):
         unsure = ", or was not reached" if "(from versions: none)" in printed else ""
-        return DownloadError(
+        return NoWheelError(
             f"pip's index has no wheel of {missing[1]} for {where}{unsure}; see with `pip config list` which index that is"
         )
     lines = [line.strip() for line in printed.splitlines() if line.strip()]

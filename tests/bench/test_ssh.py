@@ -88,6 +88,15 @@ def test_the_status_and_the_last_words(loopback: Loopback) -> None:
     assert there(loopback.address(), do) == (9, "why")
 
 
+def test_a_program_that_was_killed(loopback: Loopback) -> None:
+    async def do(c: Connection) -> Any:
+        program = await c.start(["exec", "sh", "-c", "kill -SEGV $$"])
+        assert [line async for line in program.lines()] == []
+        return (await program.close())[0]
+
+    assert there(loopback.address(), do) == -11
+
+
 def test_a_connection_that_is_cut(loopback: Loopback) -> None:
     async def do(c: Connection) -> Any:
         program = await c.start(["cat"])
