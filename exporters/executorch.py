@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from exporters.executorch_coreml import check_coreml, coreml_partitioner, settle
-from levit_mobile.errors import ExportError
+from exporters.executorch_int8 import share_quantised
+from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.program import Layout, Program
 from levit_mobile.qdq import quantize_dynamic, quantize_static
@@ -28,7 +29,12 @@ def check(precision: str, options: Mapping[str, str]) -> None:
 
     Raises:
         RuntimeMissingError: it is not made for this machine.
+        UsageError: the delegate chooses between float32 and float16 itself.
     """
+    if precision == "int8" and options["activations"] == "float16" and options["delegate"] != "xnnpack":
+        raise UsageError(
+            f"--activations float16 with int8 is for XNNPACK; leave it out with --delegate {options['delegate']}"
+        )
     if options["delegate"] == "coreml":
         check_coreml()
 
@@ -58,6 +64,8 @@ def export(program: Program, folder: Path) -> Path:
     try:
         with unlogged():
             exported = torch.export.export(entry, (torch.zeros(shape),))
+            if delegate == "xnnpack" and program.precision.name == "int8":
+                exported = share_quantised(exported)
             if delegate in ("vulkan", "none"):
                 exported = exported.run_decompositions({torch.ops.aten.linear.default: _as_addmm})
             edge = to_edge_transform_and_lower(exported, partitioner=partitioner, constant_methods=_told(program))
@@ -106,7 +114,8 @@ def _as_addmm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _in_precision(program: Program, half: bool) -> DeployLeViT:
     if program.precision.name == "int8":
         assert program.ranges is not None
-        return quantize_static(program.model, program.ranges)
+        between = getattr(torch, program.options.get("activations", "float32"))
+        return quantize_static(program.model, program.ranges, between)
     if program.precision.name == "int8-dynamic":
         return quantize_dynamic(program.model)
     if half:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from exporters import tflite_onnx2tf
 from exporters.environment import is_ready
+from exporters.tflite_container import detach
 from exporters.tflite_entry import Entry, normalisation_inside
 from exporters.tflite_graph import name_output, name_tensors, pack_constants, read_graph, write_graph
+from exporters.tflite_half import allow_half, allows_half, pad_rows
 from exporters.tflite_metadata import attach_metadata, check_labels
 from exporters.tflite_quantize import quantize
 from exporters.tflite_versions import mark_versions
 from levit_mobile import __version__
 from levit_mobile.errors import ExportError
+from levit_mobile.half import fits_half
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.program import Program
 
-__all__ = ["check", "export", "foreign_tools", "preparations"]
+__all__ = ["about", "check", "export", "foreign_tools", "preparations"]
 
 FILE = "model.tflite"
 
@@ -48,6 +52,8 @@ def export(program: Program, folder: Path) -> Path:
     model = quantize(model, program.precision, program.ranges, program.io_dtype)
     if program.precision.name.startswith("int8"):
         model = pack_constants(model)
+    if program.options.get("activations") == "auto" and fits_half(program.model, program.preprocessing):
+        model = allow_half(pad_rows(model))
     path = folder / FILE
     path.write_bytes(_describe(write_graph(mark_versions(name_output(model))), program))
     return path
@@ -63,6 +69,11 @@ def preparations(program: Program) -> list[tuple[str, Callable[[], object]]]:
 def foreign_tools(program: Program) -> dict[str, str]:
     """Versions of what took part from another environment."""
     return {"onnx2tf": tflite_onnx2tf.VERSION} if program.options.get("via") == "onnx2tf" else {}
+
+
+def about(artifact: Path) -> dict[str, Any]:
+    """What the manifest tells of a file beside what was asked for."""
+    return {"half_precision": allows_half(read_graph(detach(artifact.read_bytes())))}
 
 
 _translated: dict[tuple[str | Preprocessing | None, ...], bytes] = {}

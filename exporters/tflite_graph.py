@@ -24,6 +24,7 @@ __all__ = [
     "constant",
     "name_output",
     "name_tensors",
+    "operator_code",
     "operators",
     "pack_constants",
     "read_graph",
@@ -216,13 +217,14 @@ def pack_constants(graph: Graph) -> Graph:
     return graph
 
 
-def _operator_code(graph: Graph, builtin: int) -> int:
+def operator_code(graph: Graph, builtin: int) -> int:
+    """Where the file lists an operator; it is added if need be, with version 1 (see ``mark_versions``)."""
     for index, code in enumerate(graph.operatorCodes):
         if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
             return index
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = builtin
-    code.version = 2
+    code.version = 1
     graph.operatorCodes.append(code)
     return len(graph.operatorCodes) - 1
 
@@ -247,6 +249,6 @@ def _unpacking(graph: Graph, index: int, values: npt.NDArray[Any]) -> Any:
         graph.buffers[old.buffer].data = None
     old.buffer = 0
     op = schema.OperatorT()
-    op.opcodeIndex = _operator_code(graph, schema.BuiltinOperator.DEQUANTIZE)
+    op.opcodeIndex = operator_code(graph, schema.BuiltinOperator.DEQUANTIZE)
     op.inputs, op.outputs = [len(sub.tensors) - 1], [index]
     return op

@@ -128,7 +128,7 @@ def export_bundle(
         (scratch / "golden.npz").write_bytes(golden.to_bytes())
         if program.ranges is not None:
             (scratch / "calibration.json").write_text(program.ranges.to_json(), "utf-8")
-        write_manifest(scratch, _manifest(program, target, artifact.name, runtime, parity, measured))
+        write_manifest(scratch, _manifest(program, target, artifact, runtime, parity, measured))
     bundle = open_bundle(folder)
     note_success(target, bundle.artifact_digest)
     return bundle
@@ -154,7 +154,7 @@ def _missing(target: str, package: str) -> RuntimeMissingError:
 
 
 def _manifest(
-    program: Program, target: str, file: str, runtime: Runtime, parity: Parity, accuracy: dict[str, Any] | None
+    program: Program, target: str, file: Path, runtime: Runtime, parity: Parity, accuracy: dict[str, Any] | None
 ) -> dict[str, Any]:
     checkpoint, anatomy = program.checkpoint, runtime.anatomy()
     packages = TARGETS[target].with_options(program.options).packages
@@ -175,11 +175,12 @@ def _manifest(
             },
         },
         "artifact": {
-            "file": file,
+            "file": file.name,
             "target": target,
             "options": dict(program.options),
             "precision": program.precision.name,
             "scheme": program.precision.scheme,
+            **(exporter.about(file) if hasattr(exporter, "about") else {}),
         },
         "input": {**_port(runtime.input), "layout": program.layout, "takes": "pixels" if raw else "normalised pixels"},
         "output": _port(runtime.output),

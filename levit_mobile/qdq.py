@@ -17,6 +17,7 @@ from torch.ao.quantization.fx import _decomposed  # noqa: F401  (registers torch
 
 from calib.ranges import Ranges
 from levit_mobile.errors import CalibrationError
+from levit_mobile.fuse import DeployAttention
 from levit_mobile.scales import PACKED_FROM, affine, lift_dead_channels, pack_table
 
 __all__ = ["DynamicLinear", "QdqConv2d", "QdqLinear", "quantize_dynamic", "quantize_static"]
@@ -33,6 +34,7 @@ class _Int8Weight(nn.Module):
     weight: Tensor
     scale: Tensor
     zero_point: Tensor
+    between = torch.float32  # of what the layer gives to operators that are not int8
 
     def _take(self, weight: Tensor) -> None:
         del self.weight
@@ -57,11 +59,12 @@ class _Int8Weight(nn.Module):
         )
 
 
-def _through_int8(x: Tensor, ends: _Ends) -> Tensor:
+def _through_int8(x: Tensor, ends: _Ends, between: torch.dtype = torch.float32) -> Tensor:
     """Quantise and dequantise one tensor whose values lie between ``ends``."""
-    scale, zero_point = affine(*ends)
-    quantized = torch.ops.quantized_decomposed.quantize_per_tensor(x, scale, zero_point, *_INT8)
-    return cast(Tensor, torch.ops.quantized_decomposed.dequantize_per_tensor(quantized, scale, zero_point, *_INT8))
+    ops, (scale, zero_point) = torch.ops.quantized_decomposed, affine(*ends)
+    quantized = ops.quantize_per_tensor(x, scale, zero_point, *_INT8)
+    dtype = {} if between is torch.float32 else {"out_dtype": between}  # delegates look for the plain form
+    return cast(Tensor, ops.dequantize_per_tensor(quantized, scale, zero_point, *_INT8, **dtype))
 
 
 class QdqLinear(_Int8Weight, nn.Linear):
@@ -75,7 +78,8 @@ class QdqLinear(_Int8Weight, nn.Linear):
         self.bias = self._as_int32(layer.bias, before)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _through_int8(F.linear(_through_int8(x, self.before), self._weight(), self.bias), self.after)
+        y = F.linear(_through_int8(x, self.before), self._weight(), self.bias)
+        return _through_int8(y, self.after, self.between)
 
 
 class QdqConv2d(_Int8Weight, nn.Conv2d):
@@ -93,7 +97,7 @@ class QdqConv2d(_Int8Weight, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.conv2d(_through_int8(x, self.before), self._weight(), self.bias, self.stride, self.padding)
-        return _through_int8(y, self.after)
+        return _through_int8(y, self.after, self.between)
 
 
 class DynamicLinear(_Int8Weight, nn.Linear):
@@ -112,7 +116,7 @@ class DynamicLinear(_Int8Weight, nn.Linear):
         return F.linear(x, self._weight(), self.bias)
 
 
-def quantize_static(model: _Model, ranges: Ranges) -> _Model:
+def quantize_static(model: _Model, ranges: Ranges, between: torch.dtype = torch.float32) -> _Model:
     """A copy with every convolution and Linear in int8, as the policy ``INT8_POLICY`` has it.
 
     Attention-bias tables, (heads, Nq, N), take the values that they have when they are packed into int8.
@@ -120,6 +124,7 @@ def quantize_static(model: _Model, ranges: Ranges) -> _Model:
     Args:
         model: the deploy form, or one whose layers are called the same; float32; is not changed.
         ranges: of the input and output of every layer.
+        between: in what everything is computed that is not int8: float32 or float16. Input and logits stay float32.
 
     Raises:
         CalibrationError: a range is missing.
@@ -135,11 +140,16 @@ def quantize_static(model: _Model, ranges: Ranges) -> _Model:
         flat = layer.weight.detach().flatten(1).numpy()
         assert layer.bias is not None  # BatchNorm left one in every layer
         weight = torch.from_numpy(lift_dead_channels(flat, layer.bias.detach().numpy(), before)).view_as(layer.weight)
-        if isinstance(layer, nn.Conv2d):
-            return QdqConv2d(layer, weight, before, after)
-        return QdqLinear(layer, weight, before, after)
+        kind = QdqConv2d if isinstance(layer, nn.Conv2d) else QdqLinear
+        made = kind(layer, weight, before, after)  # type: ignore[arg-type]
+        made.between = torch.float32 if name == "head" else between
+        return made
 
-    return _swap(model, (nn.Linear, nn.Conv2d), replaced)
+    swapped = _swap(model, (nn.Linear, nn.Conv2d), replaced)
+    for module in swapped.modules():
+        if isinstance(module, DeployAttention):
+            module.bias = module.bias.to(between)
+    return swapped
 
 
 def quantize_dynamic(model: _Model) -> _Model:

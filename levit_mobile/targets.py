@@ -66,8 +66,10 @@ TARGETS: dict[str, Target] = {
         precisions=("fp32", "fp16", "int8", "int8-dynamic"),
         layouts=("nhwc", "nchw"),
         io_dtypes=("float32", "int8", "uint8"),
-        options={"via": ("litert-torch", "onnx2tf")},
+        options={"via": ("litert-torch", "onnx2tf"), "activations": ("auto", "float32")},
         narrowed={
+            # auto: what is float is computed in float16 where the processor can. Nobody who asks for fp32 wants that.
+            ("activations", "auto"): {"precisions": ("fp16", "int8", "int8-dynamic")},
             ("via", "litert-torch"): {
                 "packages": ("litert-torch", "litert-converter", "ai-edge-quantizer", "ai-edge-litert")
             },
@@ -81,8 +83,11 @@ TARGETS: dict[str, Target] = {
         precisions=("fp32", "fp16", "int8", "int8-dynamic"),
         layouts=("nchw", "nhwc"),
         io_dtypes=("float32",),
-        options={"delegate": ("xnnpack", "coreml", "vulkan", "none")},
+        options={"delegate": ("xnnpack", "coreml", "vulkan", "none"), "activations": ("float32", "float16")},
         narrowed={
+            # A .pte holds one or the other: float16 is for processors that have it, and the rest cannot load it.
+            ("activations", "float32"): {"precisions": ("fp32", "int8", "int8-dynamic")},
+            ("activations", "float16"): {"precisions": ("fp16", "int8")},
             ("delegate", "xnnpack"): {"packages": ("executorch",)},
             # Neither has activations that are quantised while running: Core ML refuses them, Vulkan computes in float.
             ("delegate", "coreml"): {"precisions": ("fp32", "fp16", "int8")},

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OPTIONS = {  # of single targets: what --help says; the values are in TARGETS
+    "activations": "tflite: auto lets processors that have it compute in float16 what is float.  [default: auto; "
+    "float32 for fp32]  executorch: float16 needs such a processor.  [default: float32; float16 for fp16]",
     "batch": "onnx: pictures in a call; dynamic takes any number.  [default: 1]",
     "delegate": "executorch: who computes.  [default: xnnpack]",
     "deployment-target": "coreml: the oldest system that it shall run on.  [default: ios16; ios17 for int8]",
@@ -39,8 +41,8 @@ _OPTIONS = {  # of single targets: what --help says; the values are in TARGETS
 def _options_of_targets(function: Callable[..., None]) -> Callable[..., None]:
     """A ``click.option`` for each option that some target has."""
     for name, text in reversed(_OPTIONS.items()):
-        values = next(row.options[name] for row in TARGETS.values() if name in row.options)
-        function = click.option(f"--{name}", type=click.Choice(values), help=text)(function)
+        values = dict.fromkeys(value for row in TARGETS.values() for value in row.options.get(name, ()))
+        function = click.option(f"--{name}", type=click.Choice(tuple(values)), help=text)(function)
     return function
 
 

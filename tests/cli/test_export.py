@@ -88,8 +88,9 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
         assert manifest["artifact"] == {
             "file": "model.tflite",
             "target": "tflite",
-            "options": {"via": "litert-torch"},
+            "options": {"via": "litert-torch", "activations": "float32" if precision == "fp32" else "auto"},
             "precision": precision,
+            "half_precision": precision != "fp32",
             "scheme": manifest["artifact"]["scheme"],
         }
         assert manifest["input"] == {

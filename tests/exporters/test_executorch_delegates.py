@@ -155,7 +155,8 @@ def test_the_delegate_takes_all_of_it(made: Made, delegate: str, precision: str)
 @pytest.mark.parametrize(("delegate", "precision"), EACH)
 def test_the_manifest(made: Made, delegate: str, precision: str) -> None:
     manifest = made(delegate, precision)[1].manifest
-    assert manifest["artifact"]["options"] == {"delegate": delegate}
+    activations = "float16" if precision == "fp16" else "float32"
+    assert manifest["artifact"]["options"] == {"delegate": delegate, "activations": activations}
     assert manifest["parity"]["passed"] is True
     assert ("coremltools" in manifest["tools"]) == (delegate == "coreml")
     if delegate == "none":
