@@ -41,6 +41,7 @@ class Row:
 _POOLED = "pnnx takes no slice with a step; every other token is by a max-pool of one pixel and stride 2"
 _BY_HAND = "int8 weights written by peers_ncnn_int8.py, for the wheel has no quantiser"
 _HALF = "the fp32 file, computed in fp16 where the processor can"
+_FLOAT_PARTS = "what is float: in fp16 where the processor can"
 _MIXED = "on LiteRT; every operator that the recipe knows"
 _QUANTISER = "of MNN's own quantiser"
 _ONE = "one intra-op thread, no spinning, sequential"
@@ -74,7 +75,7 @@ def rows() -> Iterator[Row]:
     for variant in VARIANTS:
         for title, runtime in (("TFLite", "tflite"), ("ExecuTorch", "executorch")):
             for precision in ("fp32", "fp16", "int8"):
-                note = "fp16 weights, computed in fp32" if (runtime, precision) == ("tflite", "fp16") else ""
+                note = _FLOAT_PARTS if runtime == "tflite" and precision != "fp32" else ""
                 yield Row(variant, f"{OWN}, {title}", precision, runtime, note=note)
     for tool, precision, runtime, maker, note in _OTHERS:
         yield Row("levit_128s", tool, precision, runtime, maker, note)
