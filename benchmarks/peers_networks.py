@@ -70,7 +70,7 @@ def _timm() -> Any:
     """timm, which imports torchvision; that one's plain wheel asks for operators that a CPU build of torch does not have."""
     import torch
 
-    if "torchvision" not in sys.modules:
+    if "torchvision" not in sys.modules and torch.version.cuda is None:
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,7 +1,8 @@
 """Other people's LeViT, ready to compare with: timm's and transformers'; and torchvision, which timm imports.
 
 No network: every model is built from its configuration. torchvision's plain wheel is compiled for CUDA and cannot load
-its operators on a CPU build of torch; two empty stubs, defined before its import, make its Python part importable.
+its operators on a CPU build of torch; two empty stubs, defined before its import, make its Python part importable. Beside
+a CUDA build it loads its own, and a stub of the same name would end the process.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _STUBS: list[torch.library.Library] = []  # a library's definitions live as long
 
 @lru_cache(maxsize=1)
 def _define_stubs() -> None:
+    if torch.version.cuda is not None:
+        return
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
