@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported. Workers share the cores: threads that wait for each other's made inference ten times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"  # transformers and timm are asked for architectures, never for weights
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells ignore it for what runs in the background, and programs that tests start and interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -300,7 +300,12 @@ sent = subprocess.run(["sftp", "-q", "-F", str(board.ssh_config), "-b", "-", boa
                       text=True, capture_output=True, timeout=120)
 there = (board.root / "root/x").read_bytes() == open("/etc/passwd", "rb").read()
 sleeper = subprocess.Popen(board.ssh("sleep 996"))
-while not any(b"sleep" in open(f"/proc/{pid}/cmdline", "rb").read() for pid in server.processes(board.folder)[1:]):
+def command(pid):
+    try:
+        return open(f"/proc/{pid}/cmdline", "rb").read()
+    except OSError:  # it has ended since it was listed
+        return b""
+while not any(b"sleep" in command(pid) for pid in server.processes(board.folder)[1:]):
     pass
 emulated.down()
 sleeper.wait(30)
