@@ -275,7 +275,7 @@ def test_int8_in_litert(exported: Exported) -> None:
         pytest.skip(lacking)
     artifact = exported.bundle("levit_128s-int8-tflite") / "model.tflite"
     first, again, older = (count(artifact, "tflite", cpu, runs=2) for cpu in ("cortex-a76", "cortex-a76", "cortex-a72"))
-    assert 41e6 < first.total < 46e6
+    assert 34e6 < first.total < 38e6
     assert 90e6 < older.total < 105e6
     assert first.repeatability < 1e-4
     assert abs(first.total - again.total) < 1e-4 * first.total
