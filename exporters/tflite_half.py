@@ -74,7 +74,16 @@ class _Rows:
         amounts = np.array([[0, 0], self._amounts[1], c * self._amounts[2]], np.int32)
         first = self._reshape(op.inputs[0], rows, (b, h, w * c))
         last = self._reshape(padded, op.outputs[0], (b, high, wide, c))
-        op.inputs, op.outputs = [rows, self._constant(amounts)], [padded]
+        sub, table = self._graph.subgraphs[0], op.inputs[1]
+        tensor = sub.tensors[table]
+        op.inputs, op.outputs = [rows, -1], [padded]
+        wanted = any(table in other.inputs for other in sub.operators)
+        if wanted or sum(other.buffer == tensor.buffer for other in sub.tensors) > 1:
+            op.inputs[1] = self._constant(amounts)
+        else:  # this pad was the last that it was for
+            op.inputs[1] = table
+            tensor.shape, tensor.type = list(amounts.shape), schema.TensorType.INT32
+            self._graph.buffers[tensor.buffer].data = np.frombuffer(amounts.tobytes(), np.uint8)
         return [first, op, last]
 
     def _reshape(self, source: int, result: int, shape: tuple[int, ...]) -> Any:

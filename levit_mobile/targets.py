@@ -166,13 +166,13 @@ def check_request(
             raise UsageError(f"--{name} is for {_those_with(name)}; --target {target} has no such option")
         _must(said, f"--{name}", value, row.options[name])
     _must(said, "--precision", precision, row.precisions)
-    for name in row.options:
-        asked = name in chosen
-        value = chosen.setdefault(name, row.default(name, precision))
-        row = row.with_option(name, value)
-        if asked:
-            said += f" --{name} {value}"
+    for name in (name for name in row.options if name in chosen):
+        row = row.with_option(name, chosen[name])
+        said += f" --{name} {chosen[name]}"
     _must(said, "--precision", precision, row.precisions)
+    for name in (name for name in row.options if name not in chosen):
+        chosen[name] = row.default(name, precision)
+        row = row.with_option(name, chosen[name])
     _must(said, "--io-dtype", io_dtype, row.io_dtypes)
     axes = layout or row.layouts[0]
     _must(said, "--layout", axes, row.layouts)

@@ -276,7 +276,7 @@ def test_pictures_are_shared_out_over_a_tag(
             draw(f"{230 + number}x{240 + at}").save(path)
     logits: list[npt.NDArray[np.float32]] = []
     monkeypatch.setattr(Kept, "forget", lambda kept: logits.append(kept.logits.copy()))
-    monkeypatch.setattr(Kept, "save", lambda kept: None)
+    monkeypatch.setattr(Kept, "save", lambda kept, **_: None)
     monkeypatch.setattr(shards, "BATCH", 4)
     answers = []
     for selector in ("rack=here", "one"):
