@@ -101,6 +101,7 @@ def _several(runs: Sequence[Sequence[str]], folder: Path) -> subprocess.Complete
 def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Bundles ``nchw`` (fp32, with accuracy on six drawn pictures), ``uint8``, ``int8`` (both int8 inside), ``uint8-fp32``.
 
+    And ``never-half``: int8 that computes the same on processors with half precision and without.
     ``absurd``, with ranges a hundred times too wide, is refused.
     """
     runs = [
@@ -109,6 +110,7 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         ["--int8", "--io-dtype", "uint8", "--out", "uint8"],
         ["--int8", "--io-dtype", "int8", "--out", "int8"],
         ["--io-dtype", "uint8", "--out", "uint8-fp32"],
+        ["--int8", "--activations", "float32", "--out", "never-half"],
     ]
     from calib.ranges import bundled_ranges
 
