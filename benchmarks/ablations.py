@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,17 @@ import numpy.typing as npt
 from ai_edge_litert.tools import flatbuffer_utils
 from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
+from calib.calibration import Calibration
 from calib.ranges import Ranges
-from calib.saturation import cut_before_hardswish
+from exporters.tflite import export
 from exporters.tflite_graph import Graph, name_output, pack_constants, read_graph, write_graph
 from exporters.tflite_quantize import activation_ranges, lift_weights, quantize
 from exporters.tflite_versions import mark_versions
+from levit_mobile.checkpoints import Checkpoint
+from levit_mobile.program import build_program
 from levit_mobile.quantize import PRECISIONS
 from levit_mobile.quiet import quiet
+from levit_mobile.targets import check_request
 
 _Name = qtyping.TFLOperationName
 _LAYERS = (_Name.CONV_2D, _Name.FULLY_CONNECTED)
@@ -24,28 +30,31 @@ _MOVEMENT = (_Name.RESHAPE, _Name.TRANSPOSE, _Name.PAD)
 _Seen = dict[str, dict[str, Any]]  # ai-edge-quantizer's: {tensor: {"min": ..., "max": ...}}
 
 
+def prepared_float(checkpoint: Checkpoint, calibration: Calibration, folder: Path) -> Path:
+    """The float32 artifact of the weights that a calibration prepares, as the exporter makes it."""
+    request = check_request("tflite", "fp32")
+    program = build_program(checkpoint, "fp32", options=request.options)
+    return export(replace(program, model=calibration.prepare(program.model)), folder)
+
+
 class Ablations:
     """What the policy could have been.
 
     Args:
-        artifact: a float32 ``model.tflite`` of the exporter's, whose tensors are named after layers.
+        artifact: a float32 ``model.tflite`` of the exporter's, whose tensors are named after layers; of the weights that the
+            calibration prepares.
         ranges: of its activations, as shipped.
-        plain: the smallest and greatest values alone, from the same pictures.
         inputs: calibration pictures as the artifact takes them, (1, S, S, 3) each; for what ``ranges`` do not cover.
     """
 
-    def __init__(
-        self, artifact: bytes, ranges: Ranges, plain: Ranges, inputs: Iterable[npt.NDArray[np.float32]]
-    ) -> None:
-        self._artifact, self._ranges, self._plain, self._inputs = artifact, ranges, plain, inputs
+    def __init__(self, artifact: bytes, ranges: Ranges, inputs: Iterable[npt.NDArray[np.float32]]) -> None:
+        self._artifact, self._ranges, self._inputs = artifact, ranges, inputs
         self._calibrated: _Seen = {}
 
     def all(self) -> Mapping[str, Callable[[], bytes]]:
         """{what was changed: makes the artifact, without the quantiser's bars and warnings}."""
         makers = {
-            "stem not clipped": lambda: _packed(self._by_policy(cut_before_hardswish(self._plain))),
-            "smallest and greatest values as ranges": lambda: _packed(self._by_policy(self._plain)),
-            "bias tables and zero points not packed": lambda: _plain(self._by_policy(self._cut())),
+            "bias tables and zero points not packed": lambda: _plain(self._by_policy()),
             "reshape, transpose, pad in float": self._movement_in_float,
             "residual and bias adds in int8 too": self._adds_too,
             "everything in int8": self._everything,
@@ -54,18 +63,15 @@ class Ablations:
 
     def shipped(self) -> bytes:
         """Nothing changed: what the exporter makes, but for the metadata."""
-        return _packed(self._by_policy(self._cut()))
+        return _packed(self._by_policy())
 
-    def _cut(self) -> Ranges:
-        return cut_before_hardswish(self._ranges)
-
-    def _by_policy(self, ranges: Ranges) -> Graph:
-        return quantize(read_graph(self._artifact), PRECISIONS["int8"], ranges, "float32")
+    def _by_policy(self) -> Graph:
+        return quantize(read_graph(self._artifact), PRECISIONS["int8"], self._ranges, "float32")
 
     def _lifted(self) -> tuple[Graph, _Seen]:
         """The float graph, whose dead channels would else overflow, and the ranges that the policy goes by."""
         graph = _without_loose_tensors(read_graph(self._artifact))
-        known = activation_ranges(graph, self._cut())
+        known = activation_ranges(graph, self._ranges)
         lift_weights(graph, known)
         return graph, {
             name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}

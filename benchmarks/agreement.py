@@ -20,8 +20,8 @@ import torch
 from bundles import open_bundles
 from results import add_results_option, write
 
+from calib.calibration import Calibration, load_calibration
 from calib.pictures import balanced_sample, find_pictures
-from calib.ranges import Ranges, load_ranges
 from levit_mobile.bundle import Bundle
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.cli.console import guarded
@@ -39,22 +39,22 @@ _BATCH = 10
 Logits = npt.NDArray[np.float32]
 
 
-def common_ranges(bundles: Mapping[str, Bundle]) -> Ranges:
-    """The activation ranges that all the bundles were made with.
+def common_calibration(bundles: Mapping[str, Bundle]) -> Calibration:
+    """The calibration that all the bundles were made with.
 
     Raises:
-        UsageError: a bundle is not int8 with static ranges, or two have other ranges.
+        UsageError: a bundle is not int8 with static ranges, or two have another calibration.
     """
-    found: dict[str, Ranges] = {}
+    found: dict[str, Calibration] = {}
     for name, bundle in bundles.items():
         if not get_precision(bundle.manifest["artifact"]["precision"]).needs_ranges:
             raise UsageError(f"{bundle.folder} is {name}; only int8 with static ranges has a program to compare with")
-        found[name] = load_ranges(bundle.folder / "calibration.json")
-    (first, ranges), *others = found.items()
+        found[name] = load_calibration(bundle.folder / "calibration.json")
+    (first, calibration), *others = found.items()
     for name, other in others:
-        if other.values != ranges.values:
+        if other.to_json() != calibration.to_json():
             raise UsageError(f"{first} and {name} have other activation ranges; export both from the same")
-    return ranges
+    return calibration
 
 
 def draw(data: Path, count: int, seed: int, checkpoint: Checkpoint) -> npt.NDArray[np.uint8]:
@@ -69,9 +69,10 @@ def draw(data: Path, count: int, seed: int, checkpoint: Checkpoint) -> npt.NDArr
     return np.stack([resize_and_crop(load_picture(path), checkpoint.preprocessing) for path in paths])
 
 
-def program_logits(checkpoint: Checkpoint, ranges: Ranges, pixels: npt.NDArray[np.uint8]) -> Logits:
+def program_logits(checkpoint: Checkpoint, calibration: Calibration, pixels: npt.NDArray[np.uint8]) -> Logits:
     """What the quantised program says in PyTorch: float32 (N, classes)."""
-    program, spec = quantize_static(fuse(checkpoint.model()), ranges), checkpoint.preprocessing
+    model, spec = calibration.prepare(fuse(checkpoint.model())), checkpoint.preprocessing
+    program = quantize_static(model, calibration.ranges)
     with torch.inference_mode():
         parts = [
             program(torch.from_numpy(normalise(pixels[at : at + _BATCH], spec))).numpy()
@@ -121,9 +122,9 @@ def main() -> None:
     args = parser().parse_args()
     checkpoint = resolve_weights("demo")
     bundles = open_bundles(args.bundles, checkpoint)
-    ranges = common_ranges(bundles)
+    calibration = common_calibration(bundles)
     pixels = draw(args.data, args.pictures, args.seed, checkpoint)
-    reference = program_logits(checkpoint, ranges, pixels)
+    reference = program_logits(checkpoint, calibration, pixels)
     said = {name: open_runtime(bundle, threads=2).logits(pixels) for name, bundle in bundles.items()}
     rows = {name: beside(reference, got) for name, got in said.items()}
     for name, row in rows.items():

@@ -2,8 +2,8 @@
 
     python benchmarks/policy.py --data imagenette/val --calib-data imagenette/train levit_128s-fp32-tflite levit_128s-int8-tflite
 
-All rows are the float artifact, quantised. Some need ranges that the package does not have: --calib-data is for them, and
-should be what the ranges in the package were measured on.
+All rows are the same weights, quantised. Some need ranges that the package does not have: --calib-data is for them, and
+should be what the package's calibration was measured on.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ablations import Ablations
+from ablations import Ablations, prepared_float
 from accuracy import examination
 from bundles import open_bundles
 from latency import compared, interleaved
 from results import add_results_option, write
 
+from calib.calibration import bundled_calibration
 from calib.pictures import load_calibration_set
-from calib.ranges import bundled_ranges, measure_ranges
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import UsageError
-from levit_mobile.fuse import fuse
 from levit_mobile.preprocess import normalise
 from levit_mobile.runtimes.tflite import open_artifact
 from levit_mobile.weights import resolve_weights
@@ -47,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser().parse_args()
-    checkpoint, ranges = resolve_weights("demo"), bundled_ranges()
+    checkpoint, calibration = resolve_weights("demo"), bundled_calibration()
     spec = checkpoint.preprocessing
     bundles = open_bundles(args.bundles, checkpoint)
     if set(bundles) != {"tflite fp32", "tflite int8"}:
@@ -56,13 +55,13 @@ def main() -> None:
             "make them with: levit-export --target tflite --precision fp32 --int8"
         )
     pictures = load_calibration_set(args.calib_data, spec, count=args.calib_samples, seed=0)
-    plain = measure_ranges(fuse(checkpoint.model()), pictures, spec, weights=ranges.weights)
     inputs = [np.ascontiguousarray(normalise(p[None], spec).transpose(0, 2, 3, 1)) for p in pictures.pixels]
-    ablations = Ablations(bundles["tflite fp32"].artifact.read_bytes(), ranges, plain, inputs)
     exam = examination(args.data, checkpoint)
     rows: dict[str, dict[str, Any]] = {}
     runtimes = []
     with tempfile.TemporaryDirectory() as name:
+        base = prepared_float(checkpoint, calibration, Path(name)).read_bytes()
+        ablations = Ablations(base, calibration.ranges, inputs)
         files = {SHIPPED: bundles["tflite int8"].artifact, FLOAT: bundles["tflite fp32"].artifact}
         for number, (change, make) in enumerate(ablations.all().items()):
             files[change] = Path(name) / f"{number}.tflite"
@@ -86,7 +85,6 @@ def main() -> None:
         "pictures": len(exam),
         "rounds": args.rounds,
         "threads": args.threads,
-        "lowest_before_hardswish": min(low for name, (low, _) in plain.values.items() if name.startswith("stem.")),
     }
     write(args.results, "policy.json", checkpoint.sha256, {**about, "rows": rows})
 

@@ -153,8 +153,7 @@ def policy(results: Results) -> str:
     ]
     notes = (
         f"`benchmarks/policy.py`: {found['pictures']:,} pictures; latency to the shipped one, {found['rounds']} interleaved "
-        f"rounds,\n{_threads(found)} of {_processor(found)}. "
-        f"The values before a Hardswish of the stem go down to {found['lowest_before_hardswish']:.0f}."
+        f"rounds,\n{_threads(found)} of {_processor(found)}."
     )
     return f"{_table(header, rows)}\n\n{notes}"
 

@@ -1,4 +1,4 @@
-"""Write a LeViT with 1000 classes and random weights, and its activation ranges, into a folder.
+"""Write a LeViT with 1000 classes and random weights, and its calibration, into a folder.
 
 python benchmarks/thousand.py DIR --model levit_256
 """
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
+from calib.calibrate import calibrate
 from calib.pictures import CalibrationSet
-from calib.ranges import fingerprint, measure_ranges
+from calib.ranges import fingerprint
 from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
 from levit_mobile.fuse import fuse
 from levit_mobile.golden import golden_pictures
@@ -37,10 +38,10 @@ def main() -> None:
     save_checkpoint(folder / "thousand.safetensors", model.eval())
     checkpoint = load_checkpoint(folder / "thousand.safetensors")
     pictures = CalibrationSet(golden_pictures(224), "drawn")
-    ranges = measure_ranges(
+    found = calibrate(
         fuse(checkpoint.model()), pictures, checkpoint.preprocessing, weights=fingerprint(checkpoint.state)
     )
-    (folder / "thousand.json").write_text(ranges.to_json())
+    (folder / "thousand.json").write_text(found.to_json())
 
 
 if __name__ == "__main__":

@@ -7,12 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from levit_mobile.errors import CalibrationError
-from levit_mobile.preprocess import PICTURE_SUFFIXES, Preprocessing, load_picture, resize_and_crop
+from levit_mobile.preprocess import PICTURE_SUFFIXES, Preprocessing, load_picture, normalise, resize_and_crop
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["CalibrationSet", "balanced_sample", "find_pictures", "load_calibration_set"]
 
@@ -28,6 +32,14 @@ class CalibrationSet:
 
     pixels: npt.NDArray[np.uint8]
     digest: str
+
+    def batches(self, spec: Preprocessing, size: int = 16, *, most: int | None = None) -> Iterator[Tensor]:
+        """The pictures as a model takes them, float32 (B, 3, S, S), ``size`` at a time; ``most`` of them, evenly chosen."""
+        import torch
+
+        pixels = self.pixels if most is None else self.pixels[:: max(1, -(-len(self.pixels) // most))]
+        for first in range(0, len(pixels), size):
+            yield torch.from_numpy(np.ascontiguousarray(normalise(pixels[first : first + size], spec)))
 
 
 def find_pictures(folder: Path) -> dict[str, list[Path]]:

@@ -1,29 +1,23 @@
-"""Activation ranges: measured in PyTorch on the deploy form, kept as JSON, bound to the weights they belong to."""
+"""Activation ranges: measured in PyTorch on the deploy form, bound to the weights they belong to."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from calib.pictures import CalibrationSet
 from levit_mobile.errors import CalibrationError
 from levit_mobile.fuse import DeployLeViT
-from levit_mobile.preprocess import Preprocessing, normalise
+from levit_mobile.preprocess import Preprocessing
 
-__all__ = ["Ranges", "bundled_ranges", "fingerprint", "load_ranges", "measure_ranges"]
+__all__ = ["Ranges", "fingerprint", "measure_ranges"]
 
 _OBSERVED = (nn.Conv2d, nn.Linear, nn.Hardswish)
-_BUNDLED = "levit_128s-imagenette.json"
 
 
 @dataclass(frozen=True)
@@ -57,18 +51,6 @@ class Ranges:
                 "measure them anew with --calib-data DIR"
             )
 
-    def to_json(self) -> str:
-        """As ``load_ranges`` reads it; the same ranges give the same text."""
-        about = {
-            "format": 1,
-            "weights": self.weights,
-            "method": self.method,
-            "samples": self.samples,
-            "digest": self.digest,
-            "values": {name: list(pair) for name, pair in sorted(self.values.items())},
-        }
-        return json.dumps(about, indent=1) + "\n"
-
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
     """sha256 of the weights under their official names, whatever file and key scheme they came in."""
@@ -85,7 +67,6 @@ def measure_ranges(
     spec: Preprocessing,
     *,
     weights: str,
-    progress: Callable[[int, int], None] | None = None,
     batch: int = 16,
 ) -> Ranges:
     """Run the deploy form on the pictures and note what passes.
@@ -95,7 +76,6 @@ def measure_ranges(
         pictures: what to show it.
         spec: how pixels are normalised.
         weights: their fingerprint.
-        progress: called with (pictures done, of how many).
         batch: pictures at a time.
 
     Raises:
@@ -127,58 +107,9 @@ def measure_ranges(
     handles = [m.register_forward_hook(watch(name)) for name, m in model.named_modules() if isinstance(m, _OBSERVED)]
     try:
         with torch.inference_mode():
-            for done, x in _batches(pictures, spec, batch):
+            for x in pictures.batches(spec, batch):
                 model(x)
-                if progress is not None:
-                    progress(done, len(pictures.pixels))
     finally:
         for handle in handles:
             handle.remove()
     return Ranges(weights, values, "min-max", len(pictures.pixels), pictures.digest)
-
-
-def _batches(pictures: CalibrationSet, spec: Preprocessing, batch: int) -> Iterator[tuple[int, Tensor]]:
-    for first in range(0, len(pictures.pixels), batch):
-        part = pictures.pixels[first : first + batch]
-        yield first + len(part), torch.from_numpy(np.ascontiguousarray(normalise(part, spec)))
-
-
-def load_ranges(path: str | os.PathLike[str]) -> Ranges:
-    """Read ranges that ``Ranges.to_json`` wrote (every int8 bundle has them as ``calibration.json``).
-
-    Raises:
-        CalibrationError: no such file, or not ranges.
-    """
-    try:
-        return _parse(Path(path).read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: cannot be read ({error})") from error
-
-
-def bundled_ranges() -> Ranges:
-    """The ranges of the checkpoint in the package.
-
-    Raises:
-        CalibrationError: they are missing from this installation.
-    """
-    try:
-        text = resources.files("calib").joinpath("data", _BUNDLED).read_text("utf-8")
-    except OSError as error:
-        raise CalibrationError(
-            f"the activation ranges in the package ({_BUNDLED}) are missing from this installation; "
-            "install levit-mobile again, or type --calib-data DIR"
-        ) from error
-    return _parse(text, _BUNDLED)
-
-
-def _parse(text: str, name: str) -> Ranges:
-    try:
-        data = json.loads(text)
-        if data["format"] != 1:
-            raise ValueError(f"format {data['format']}")
-        values = {str(k): (float(low), float(high)) for k, (low, high) in data["values"].items()}
-        if not all(math.isfinite(low) and math.isfinite(high) and low <= high for low, high in values.values()):
-            raise ValueError("a range is empty or not finite")
-        return Ranges(str(data["weights"]), values, str(data["method"]), int(data["samples"]), str(data["digest"]))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise CalibrationError(f"{name}: not a file of activation ranges ({error})") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from calib.ranges import fingerprint
 from exporters import tflite_onnx2tf
 from exporters.environment import is_ready
 from exporters.tflite_container import detach
@@ -82,7 +83,8 @@ _translated: dict[tuple[str | Preprocessing | None, ...], bytes] = {}
 def _translate(program: Program) -> bytes:
     """The float model, as the converter makes it; kept, since all precisions of one model start from it."""
     via = program.options.get("via", "litert-torch")
-    key = (program.fingerprint, program.layout, normalisation_inside(program), via)
+    # Of these weights: a calibration prepares others.
+    key = (fingerprint(program.model.state_dict()), program.layout, normalisation_inside(program), via)
     if key not in _translated:
         _translated.clear()
         _translated[key] = tflite_onnx2tf.translate(program) if via == "onnx2tf" else _run_converter(program)

@@ -126,8 +126,8 @@ def export_bundle(
         if accuracy is not None:
             measured = accuracy(runtime)
         (scratch / "golden.npz").write_bytes(golden.to_bytes())
-        if program.ranges is not None:
-            (scratch / "calibration.json").write_text(program.ranges.to_json(), "utf-8")
+        if program.calibration is not None:
+            (scratch / "calibration.json").write_text(program.calibration.to_json(), "utf-8")
         write_manifest(scratch, _manifest(program, target, artifact, runtime, parity, measured))
     bundle = open_bundle(folder)
     note_success(target, bundle.artifact_digest)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from calib.ranges import Ranges, bundled_ranges, fingerprint
-from calib.saturation import cut_before_hardswish
+from calib.calibration import Calibration, bundled_calibration
+from calib.hardswish import fit_hardswish
+from calib.ranges import Ranges, fingerprint
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.errors import CalibrationError, CheckpointError, UsageError
 from levit_mobile.fuse import DeployLeViT, fuse
@@ -25,12 +26,12 @@ class Program:
     """One model, ready to be translated.
 
     Attributes:
-        model: the deploy form, float32, eval mode.
+        model: the deploy form, float32, eval mode; in int8 as the calibration prepares it.
         checkpoint: where the weights came from.
         fingerprint: of the weights.
         labels: names of the classes, one for each output.
         precision: a row of ``PRECISIONS``.
-        ranges: activation ranges; there whenever the precision needs them.
+        calibration: there whenever the precision or the number format needs it.
         io_dtype: float32: normalised pictures in, logits out. int8 and uint8: raw pixels in (int8: less 128), logits
             quantised; the normalisation is then part of the artifact.
         layout: of the input.
@@ -44,12 +45,17 @@ class Program:
     fingerprint: str
     labels: tuple[str, ...]
     precision: Precision
-    ranges: Ranges | None
+    calibration: Calibration | None
     io_dtype: IoDtype = "float32"
     layout: Layout = "nhwc"
     options: Mapping[str, str] = field(default_factory=dict)
     author: str = ""
     license: str = ""
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """Of the activations; there whenever the precision needs them."""
+        return None if self.calibration is None else self.calibration.ranges
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -66,7 +72,7 @@ def build_program(
     checkpoint: Checkpoint,
     precision: str,
     *,
-    ranges: Ranges | None = None,
+    calibration: Calibration | None = None,
     labels: tuple[str, ...] | None = None,
     io_dtype: IoDtype = "float32",
     layout: Layout = "nhwc",
@@ -79,7 +85,7 @@ def build_program(
     Args:
         checkpoint: any.
         precision: a name in ``PRECISIONS``.
-        ranges: measured on these weights; None takes the bundled ones, which fit the bundled checkpoint only.
+        calibration: of these weights; None takes the bundled one, which fits the bundled checkpoint only.
         labels: names of the classes; None takes the checkpoint's, or class_0, class_1...
         io_dtype: of input and output.
         layout: of the input.
@@ -101,19 +107,22 @@ def build_program(
     names = class_names(checkpoint, labels)
     row = get_precision(precision)
     weights = fingerprint(checkpoint.state)
+    model = fuse(checkpoint.model())
     if row.needs_ranges or io_dtype != "float32":
-        ranges = ranges or _bundled(weights, row.name if row.needs_ranges else f"--io-dtype {io_dtype}")
-        ranges.check(weights)
-        ranges = cut_before_hardswish(ranges)
+        calibration = calibration or _bundled(weights, row.name if row.needs_ranges else f"--io-dtype {io_dtype}")
+        calibration.ranges.check(weights)
+        if row.needs_ranges:
+            model = calibration.prepare(model)
+        calibration = replace(calibration, ranges=fit_hardswish(calibration.ranges))
     else:
-        ranges = None
+        calibration = None
     return Program(
-        model=fuse(checkpoint.model()),
+        model=model,
         checkpoint=checkpoint,
         fingerprint=weights,
         labels=names,
         precision=row,
-        ranges=ranges,
+        calibration=calibration,
         io_dtype=io_dtype,
         layout=layout,
         options=options or {},
@@ -142,8 +151,8 @@ def missing_ranges(what: str) -> CalibrationError:
     )
 
 
-def _bundled(weights: str, what: str) -> Ranges:
-    ranges = bundled_ranges()
-    if ranges.weights != weights:
+def _bundled(weights: str, what: str) -> Calibration:
+    calibration = bundled_calibration()
+    if calibration.ranges.weights != weights:
         raise missing_ranges(what)
-    return ranges
+    return calibration

@@ -112,13 +112,14 @@ def other_kinds(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         ["--io-dtype", "uint8", "--out", "uint8-fp32"],
         ["--int8", "--activations", "float32", "--out", "never-half"],
     ]
-    from calib.ranges import bundled_ranges
+    from calib.calibration import bundled_calibration
 
     def make(folder: Path) -> subprocess.CompletedProcess[str]:
         labelled_pictures(folder / "labelled")
-        ranges = bundled_ranges()
-        wide = {name: (100 * low, 100 * high) for name, (low, high) in ranges.values.items()}
-        (folder / "absurd.json").write_text(replace(ranges, values=wide).to_json(), "utf-8")
+        calibration = bundled_calibration()
+        wide = {name: (100 * low, 100 * high) for name, (low, high) in calibration.ranges.values.items()}
+        absurd = replace(calibration, ranges=replace(calibration.ranges, values=wide))
+        (folder / "absurd.json").write_text(absurd.to_json(), "utf-8")
         return _several([["--target", "tflite", *args] for args in runs], folder)
 
     return once(tmp_path_factory, "other_kinds", make)

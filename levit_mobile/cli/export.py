@@ -20,7 +20,7 @@ from levit_mobile.targets import TARGETS, bundle_name, check_request
 from levit_mobile.variants import VARIANTS
 
 if TYPE_CHECKING:
-    from calib.ranges import Ranges
+    from calib.calibration import Calibration
     from levit_mobile.checkpoints import Checkpoint
     from levit_mobile.datasets import LabelledPictures
     from levit_mobile.program import IoDtype, Layout
@@ -200,13 +200,15 @@ def command(
     accuracy = None
     if eval_data is not None:
         accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
-    ranges = _measure(checkpoint, calib_data, calib_samples, seed, steps) if needed and calib_data is not None else None
+    calibration = None
+    if needed and calib_data is not None:
+        calibration = _calibrate(checkpoint, calib_data, calib_samples, seed, steps)
     with steps.step("fusing"):
         programs = [
             build_program(
                 checkpoint,
                 r.precision,
-                ranges=ranges,
+                calibration=calibration,
                 labels=names,
                 io_dtype=r.io_dtype,
                 layout=r.layout,
@@ -272,27 +274,19 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _measure(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Ranges:
-    from calib.outliers import clip_outliers
+def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Calibration:
+    from calib.calibrate import calibrate
+    from calib.calibration import load_calibration
     from calib.pictures import load_calibration_set
-    from calib.ranges import fingerprint, load_ranges, measure_ranges
+    from calib.ranges import fingerprint
     from levit_mobile.fuse import fuse
 
     if source.suffix == ".json":
-        return load_ranges(source)
+        return load_calibration(source)
+    spec = checkpoint.preprocessing
     with steps.step(f"reading up to {count} calibration pictures"):
-        pictures = load_calibration_set(source, checkpoint.preprocessing, count=count, seed=seed)
-    with steps.counter("measuring activation ranges", len(pictures.pixels)) as advance:
-        done = 0
-
-        def progress(now: int, _: int) -> None:
-            nonlocal done
-            advance(now - done)
-            done = now
-
-        model, spec, weights = fuse(checkpoint.model()), checkpoint.preprocessing, fingerprint(checkpoint.state)
-        ranges = measure_ranges(model, pictures, spec, weights=weights, progress=progress)
-        return clip_outliers(ranges, model, pictures, spec)
+        pictures = load_calibration_set(source, spec, count=count, seed=seed)
+    return calibrate(fuse(checkpoint.model()), pictures, spec, weights=fingerprint(checkpoint.state), step=steps.step)
 
 
 def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, runtime: Runtime) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exports import Exported, labelled_pictures
 
-from calib.ranges import bundled_ranges, load_ranges
+from calib.calibration import load_calibration
 from levit_mobile.bundle import open_bundle
 from levit_mobile.errors import UsageError
 from levit_mobile.weights import resolve_weights
@@ -57,13 +58,14 @@ def test_pictures_are_drawn_by_a_seed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_which_bundles(exported: Exported, tmp_path: Path) -> None:
-    from agreement import common_ranges
+    from agreement import common_calibration
 
     int8, dynamic = (open_bundle(exported.bundle(f"levit_128s-{name}-tflite")) for name in ("int8", "int8-dynamic"))
-    assert common_ranges({"tflite int8": int8}) == load_ranges(int8.folder / "calibration.json")
+    found = load_calibration(int8.folder / "calibration.json")
+    assert common_calibration({"tflite int8": int8}).to_json() == found.to_json()
     with pytest.raises(UsageError, match=r"is tflite int8-dynamic; only int8 with static ranges has a program"):
-        common_ranges({"tflite int8": int8, "tflite int8-dynamic": dynamic})
+        common_calibration({"tflite int8": int8, "tflite int8-dynamic": dynamic})
     other = exported.copy("levit_128s-int8-tflite", tmp_path)
-    (other / "calibration.json").write_text(bundled_ranges().to_json())  # not cut before Hardswish, so others
+    (other / "calibration.json").write_text(replace(found, rounded={}).to_json())
     with pytest.raises(UsageError, match=r"^tflite int8 and onnx int8 have other activation ranges"):
-        common_ranges({"tflite int8": int8, "onnx int8": open_bundle(other)})
+        common_calibration({"tflite int8": int8, "onnx int8": open_bundle(other)})

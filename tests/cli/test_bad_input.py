@@ -17,7 +17,7 @@ import pytest
 from commands import Answer, Levit
 from pictures import draw
 
-from calib.ranges import bundled_ranges
+from calib.calibration import bundled_calibration
 from levit_mobile.bundle import MANIFEST
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_calibration_pictures_that_are_not_there(early: Callable[..., str], here
 
 
 def test_ranges_of_other_weights(early: Callable[..., str], here: Path, strange: Path) -> None:
-    (here / "calibration.json").write_text(bundled_ranges().to_json(), "utf-8")
+    (here / "calibration.json").write_text(bundled_calibration().to_json(), "utf-8")
     sentence = early("--int8", "--weights", strange, "--calib-data", "calibration.json")
     assert sentence.startswith("error: these activation ranges belong to other weights (")
     assert sentence.endswith("; measure them anew with --calib-data DIR")

@@ -215,7 +215,7 @@ def test_calibration_pictures(export: Levit, ready_made: list[str], here: Path) 
     answers = [export(*pictures, "--seed", seed, "--out", here / name) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
     assert [answer.code for answer in answers] == [0, 0, 0]
     a, b, c = (open_bundle(here / name).manifest["calibration"] for name in "abc")
-    assert (a["samples"], a["method"]) == (2, "min-max; least squared error in the stem")
+    assert (a["samples"], a["method"]) == (2, "equalised; min-max; the stem by the next layer's error")
     assert a == b
     assert a["digest"] != c["digest"]
     assert (here / "a" / "calibration.json").read_bytes() == (here / "b" / "calibration.json").read_bytes()

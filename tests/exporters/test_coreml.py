@@ -20,8 +20,7 @@ from mlpackages import DATA, MANIFEST, MODEL, WEIGHTS, coremltools, read_spec
 from pictures import draw
 from torch import nn
 
-from calib.ranges import bundled_ranges
-from calib.saturation import cut_before_hardswish
+from calib.calibration import bundled_calibration
 from exporters import coreml
 from exporters.coreml_form import ChannelsFirstLeViT
 from levit_mobile import __version__
@@ -249,7 +248,7 @@ def test_int8_is_the_same_program_as_everywhere(
 ) -> None:
     """Beside the same quantisation in PyTorch; between them is float16, which turns a rounding now and then."""
     exact = in_pytorch(deploy, pixels)
-    quantized = in_pytorch(quantize_static(deploy, cut_before_hardswish(bundled_ranges())), pixels)
+    quantized = in_pytorch(quantize_static(bundled_calibration().prepare(deploy), bundled_calibration().ranges), pixels)
     found = open_runtime(bundle(coreml_exported, "int8")).logits(pixels)
     assert of_range(found, quantized) <= min(0.01, 0.2 * of_range(found, exact))
     assert (found.argmax(1) == quantized.argmax(1)).all()

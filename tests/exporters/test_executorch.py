@@ -11,8 +11,7 @@ import pytest
 from answers import in_pytorch, of_range
 from exports import PRECISIONS, Exported, run_script
 
-from calib.ranges import bundled_ranges
-from calib.saturation import cut_before_hardswish
+from calib.calibration import bundled_calibration
 from exporters import executorch
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.errors import BundleError, ExportError
@@ -58,7 +57,7 @@ def test_it_computes_what_pytorch_computes(
     """int8 beside the same quantisation in PyTorch, so that only rounding is left between them."""
     model = deploy
     if precision == "int8":
-        model = quantize_static(deploy, cut_before_hardswish(bundled_ranges()))
+        model = quantize_static(bundled_calibration().prepare(deploy), bundled_calibration().ranges)
     elif precision == "int8-dynamic":
         model = quantize_dynamic(deploy)
     found = open_runtime(bundle(executorch_exported, precision)).logits(pixels)

@@ -24,8 +24,9 @@ from exports import Exported
 from pictures import draw
 from torch import nn
 
+from calib.calibrate import calibrate
 from calib.pictures import CalibrationSet
-from calib.ranges import fingerprint, measure_ranges
+from calib.ranges import fingerprint
 from exporters import executorch
 from levit_mobile.bundle import Bundle, open_bundle, write_manifest
 from levit_mobile.checkpoints import Checkpoint
@@ -92,14 +93,14 @@ def small() -> npt.NDArray[np.uint8]:
 def made(tiny: Checkpoint, small: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Made:
     """``made("vulkan", "int8")``: the program and its bundle, not to be changed."""
     golden, weights = write_golden(tiny), fingerprint(tiny.state)
-    measured = measure_ranges(fuse(tiny.model()), CalibrationSet(small, "0" * 64), SPEC, weights=weights)
+    measured = calibrate(fuse(tiny.model()), CalibrationSet(small, "0" * 64), SPEC, weights=weights)
 
     @cache
     def make(delegate: str, precision: str) -> tuple[Program, Bundle]:
         layout = "nhwc" if (delegate, precision) in OTHER_LAYOUT else None
         request = check_request("executorch", precision, layout=layout, options={"delegate": delegate})
-        ranges = measured if precision == "int8" else None
-        program = build_program(tiny, precision, ranges=ranges, layout=request.layout, options=request.options)
+        known = measured if precision == "int8" else None
+        program = build_program(tiny, precision, calibration=known, layout=request.layout, options=request.options)
         folder = tmp_path_factory.mktemp(delegate) / precision
         return program, export_bundle(program, "executorch", folder, golden=golden)
 

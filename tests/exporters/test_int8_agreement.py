@@ -10,7 +10,7 @@ import pytest
 from answers import in_pytorch, of_range
 from exports import Exported
 
-from calib.ranges import load_ranges
+from calib.calibration import load_calibration
 from levit_mobile.bundle import open_bundle
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.qdq import quantize_static
@@ -32,10 +32,11 @@ def said(
     """Logits of twelve drawn pictures, by the program in PyTorch and by each target's artifact."""
     folders = {"tflite": exported, "executorch": executorch_exported, "onnx": onnx_exported}
     bundles = {name: open_bundle(folder.bundle(f"levit_128s-int8-{name}")) for name, folder in folders.items()}
-    (ranges, *others) = (load_ranges(bundle.folder / "calibration.json") for bundle in bundles.values())
-    assert all(other == ranges for other in others)
+    (text, *others) = ((bundle.folder / "calibration.json").read_text("utf-8") for bundle in bundles.values())
+    assert all(other == text for other in others)
+    found = load_calibration(bundles["tflite"].folder / "calibration.json")
     answers = {name: open_runtime(bundle).logits(pixels) for name, bundle in bundles.items()}
-    return {"pytorch": in_pytorch(quantize_static(deploy, ranges), pixels), **answers}
+    return {"pytorch": in_pytorch(quantize_static(found.prepare(deploy), found.ranges), pixels), **answers}
 
 
 @pytest.mark.parametrize("target", ["tflite", "executorch", "onnx"])

@@ -15,8 +15,7 @@ from answers import in_pytorch, of_range
 from exports import Exported, run_script
 from onnx import helper, numpy_helper
 
-from calib.ranges import bundled_ranges
-from calib.saturation import cut_before_hardswish
+from calib.calibration import bundled_calibration
 from exporters import onnx as exporter
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.errors import BundleError, ExportError
@@ -60,7 +59,7 @@ def test_it_computes_what_pytorch_computes(
     """int8 beside the same quantisation in PyTorch, so that only rounding is left between them."""
     model = deploy
     if precision == "int8":
-        model = quantize_static(deploy, cut_before_hardswish(bundled_ranges()))
+        model = quantize_static(bundled_calibration().prepare(deploy), bundled_calibration().ranges)
     found = open_runtime(bundle(onnx_exported, precision)).logits(pixels)
     assert of_range(found, in_pytorch(model, pixels)) <= most
 

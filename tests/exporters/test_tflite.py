@@ -19,8 +19,10 @@ from graphs import TYPE_NAMES
 from pictures import draw
 from torch import nn
 
+from calib.calibrate import calibrate
+from calib.calibration import load_calibration
 from calib.pictures import CalibrationSet
-from calib.ranges import fingerprint, load_ranges, measure_ranges
+from calib.ranges import fingerprint
 from exporters import tflite
 from exporters.tflite_graph import read_graph, write_graph
 from exporters.tflite_metadata import read_metadata
@@ -159,7 +161,8 @@ def test_int8_follows_the_policy(exported: Exported) -> None:
 def test_constants_are_those_of_the_program_in_pytorch(exported: Exported, deploy: DeployLeViT) -> None:
     """Weights, biases and scales as ``quantize_static`` has them: all targets compute with the same numbers."""
     folder = exported.bundle("levit_128s-int8-tflite")
-    program, model = quantize_static(deploy, load_ranges(folder / "calibration.json")), Model(folder)
+    found, model = load_calibration(folder / "calibration.json"), Model(folder)
+    program = quantize_static(found.prepare(deploy), found.ranges)
     for _, op in model.operators(*LAYERS):
         layer: Any = program.get_submodule(model.layer(op))
         weight = layer.weight.permute(0, 2, 3, 1) if layer.weight.dim() == 4 else layer.weight
@@ -167,8 +170,8 @@ def test_constants_are_those_of_the_program_in_pytorch(exported: Exported, deplo
         scale = np.asarray(model.tensors[op.inputs[1]].quantization.scale, np.float32)
         assert scale.tolist() == layer.scale.tolist()
         for index, ends in ((op.inputs[0], layer.before), (op.outputs[0], layer.after)):
-            found = model.tensors[index].quantization
-            assert (found.scale[0], found.zeroPoint[0]) == (pytest.approx(affine(*ends)[0], rel=2e-7), affine(*ends)[1])
+            known = model.tensors[index].quantization
+            assert (known.scale[0], known.zeroPoint[0]) == (pytest.approx(affine(*ends)[0], rel=2e-7), affine(*ends)[1])
         step = affine(*layer.before)[0] * scale.astype(float)
         bias = layer.bias.numpy().astype(float)
         apart = np.abs(bias - step * np.frombuffer(model.content(op.inputs[2]), np.int32)) - 1e-6 * np.abs(bias)
@@ -203,7 +206,7 @@ def test_operators_have_the_version_that_they_need(
 
 def test_int8_scales_come_from_the_ranges(exported: Exported) -> None:
     folder = exported.bundle("levit_128s-int8-tflite")
-    ranges, model = load_ranges(folder / "calibration.json"), Model(folder)
+    ranges, model = load_calibration(folder / "calibration.json").ranges, Model(folder)
     for _, op in model.operators(*LAYERS):
         layer = model.layer(op)
         for index, end in ((op.inputs[0], "in"), (op.outputs[0], "out")):
@@ -473,10 +476,10 @@ def test_a_larger_variant(random_fill: Callable[..., nn.Module], tmp_path: Path)
     checkpoint = load_checkpoint(tmp_path / "large.safetensors")
     seen = golden_pictures(224)
     weights = fingerprint(checkpoint.state)
-    ranges = measure_ranges(fuse(checkpoint.model()), CalibrationSet(seen, "drawn"), IMAGENET, weights=weights)
+    found = calibrate(fuse(checkpoint.model()), CalibrationSet(seen, "drawn"), IMAGENET, weights=weights)
     expected = reference_model(checkpoint)(seen)
     for precision in ("fp32", "int8"):
-        program = build_program(checkpoint, precision, ranges=ranges)
+        program = build_program(checkpoint, precision, calibration=found)
         runtime = open_artifact(tflite.export(program, tmp_path), size=224, spec=IMAGENET)
         anatomy = runtime.anatomy()
         assert (anatomy.delegate, anatomy.parts, anatomy.outside) == ("XNNPACK", 1, {})

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from calib.ranges import Ranges, bundled_ranges, fingerprint
-from calib.saturation import cut_before_hardswish
+from calib.calibration import Calibration, bundled_calibration
+from calib.equalisation import Equalisation
+from calib.hardswish import fit_hardswish
+from calib.ranges import Ranges, fingerprint
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.errors import CalibrationError, CheckpointError, UsageError
 from levit_mobile.fuse import DeployLeViT
@@ -38,8 +40,10 @@ def checkpoint(model: LeViT) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def ranges(checkpoint: Checkpoint) -> Ranges:
-    return Ranges(fingerprint(checkpoint.state), {"head.in": (-1.0, 1.0)}, "min-max", 8, "cd" * 32)
+def calibration(checkpoint: Checkpoint) -> Calibration:
+    values = {"head.in": (-1.0, 1.0), "stem.2.in": (-0.375, 9.0)}
+    keys = Equalisation((2.0,) * 64, (0.5,) * 64)
+    return Calibration(Ranges(fingerprint(checkpoint.state), values, "min-max", 8, "cd" * 32), {"blocks.0.k": keys})
 
 
 def test_a_float_program(model: LeViT, checkpoint: Checkpoint) -> None:
@@ -58,17 +62,35 @@ def test_a_float_program(model: LeViT, checkpoint: Checkpoint) -> None:
         assert (program.model(x) - model(x)).abs().max() < 1e-5
 
 
-def test_an_int8_program(checkpoint: Checkpoint, ranges: Ranges) -> None:
-    program = build_program(checkpoint, "int8", ranges=ranges, io_dtype="uint8", layout="nchw")
-    assert program.ranges == cut_before_hardswish(ranges)
+def test_an_int8_program(checkpoint: Checkpoint, calibration: Calibration) -> None:
+    program = build_program(checkpoint, "int8", calibration=calibration, io_dtype="uint8", layout="nchw")
+    assert program.ranges == fit_hardswish(calibration.ranges) != calibration.ranges
+    assert program.calibration == replace(calibration, ranges=program.ranges)
+    plain = build_program(checkpoint, "fp32").model
+    assert torch.equal(
+        program.model.get_submodule("blocks.0.k").weight,  # type: ignore[arg-type]
+        2 * plain.get_submodule("blocks.0.k").weight,  # type: ignore[arg-type, operator]
+    )
     assert program.precision is PRECISIONS["int8"]
     assert (program.io_dtype, program.layout) == ("uint8", "nchw")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-dynamic"])
-def test_ranges_that_nobody_needs_are_not_carried(precision: str, checkpoint: Checkpoint, ranges: Ranges) -> None:
-    """They would be written into the bundle, as if the artifact depended on them."""
-    assert build_program(checkpoint, precision, ranges=ranges).ranges is None
+def test_a_calibration_that_nobody_needs_is_not_carried(
+    precision: str, checkpoint: Checkpoint, calibration: Calibration
+) -> None:
+    """It would be written into the bundle, as if the artifact depended on it."""
+    assert build_program(checkpoint, precision, calibration=calibration).calibration is None
+
+
+def test_whole_numbers_in_and_out_leave_the_weights_alone(checkpoint: Checkpoint, calibration: Calibration) -> None:
+    plain, found = (
+        build_program(checkpoint, "fp32"),
+        build_program(checkpoint, "fp32", calibration=calibration, io_dtype="uint8"),
+    )
+    assert found.calibration is not None
+    other = found.model.state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in plain.model.state_dict().items())
 
 
 # Ranges
@@ -96,15 +118,19 @@ def test_other_weights_need_ranges_of_their_own(
 
 
 @pytest.mark.parametrize(("precision", "io_dtype"), [("int8", "float32"), ("fp32", "uint8")])
-def test_ranges_of_other_weights(precision: str, io_dtype: IoDtype, checkpoint: Checkpoint, ranges: Ranges) -> None:
+def test_ranges_of_other_weights(
+    precision: str, io_dtype: IoDtype, checkpoint: Checkpoint, calibration: Calibration
+) -> None:
+    other = replace(calibration, ranges=replace(calibration.ranges, weights="0" * 64))
     with pytest.raises(CalibrationError, match=r"belong to other weights .*; measure them anew with --calib-data DIR"):
-        build_program(checkpoint, precision, ranges=replace(ranges, weights="0" * 64), io_dtype=io_dtype)
+        build_program(checkpoint, precision, calibration=other, io_dtype=io_dtype)
 
 
 def test_the_demo_weights_have_theirs() -> None:
     demo = resolve_weights("demo")
     program = build_program(demo, "int8")
-    assert program.ranges == cut_before_hardswish(bundled_ranges())
+    assert program.calibration is not None
+    assert program.calibration.to_json() == bundled_calibration().to_json()
     assert len(program.labels) == demo.num_classes
 
 
