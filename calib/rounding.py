@@ -25,8 +25,7 @@ __all__ = ["RoundedLayer", "round_stem"]
 
 _PICTURES = 64
 _ROWS = 50_000  # patches that a layer is fitted to
-_RIDGE = 0.01  # of the inputs' mean square: how much the weights hold on to what they were
-_DAMPING = 0.01  # GPTQ's
+_DAMPING = 0.01  # of the inputs' mean square: how much the weights hold on to what they were; GPTQ's figure
 
 
 @dataclass(frozen=True)
@@ -87,17 +86,18 @@ def _round(
     assert layer.bias is not None  # BatchNorm left one in every layer
     flat = lift_dead_channels(layer.weight.detach().flatten(1).numpy(), layer.bias.detach().numpy(), before)
     weight, bias = torch.from_numpy(flat).double(), layer.bias.detach().double()
-    squares, products = _moments(layer, float_batches, int8_batches)
+    squares, products, count = _moments(layer, float_batches, int8_batches)
     size = weight.shape[1]
+    hold = _DAMPING + size / count  # more where there is little to fit them to
     # Ridge regression of the float layer's output on the int8 inputs; the last column is the bias.
-    ridge = torch.eye(size + 1, dtype=torch.float64) * (_RIDGE * squares.diagonal()[:size].mean() + 1e-12)
+    ridge = torch.eye(size + 1, dtype=torch.float64) * (hold * squares.diagonal()[:size].mean() + 1e-12)
     ridge[size, size] = 1e-9
     whole = torch.cat([weight, bias[:, None]], 1)
     fitted = torch.linalg.solve(squares + ridge, (whole @ (products + ridge)).T).T[:, :size]
     mean = squares[size, :size]
     covariance = squares[:size, :size] - mean[:, None] * mean
     scale = torch.from_numpy((np.abs(flat).max(1) / np.float32(127)).clip(1e-12)).double()
-    steps = _gptq(fitted, covariance, scale, _greatest(weight))
+    steps = _gptq(fitted, covariance, scale, _greatest(weight), hold)
     shift = weight @ products[:size, size] + bias - (steps * scale[:, None]) @ mean  # the mean output is right
     return RoundedLayer(
         steps.to(torch.int8).view(layer.weight.shape).numpy(),
@@ -106,8 +106,11 @@ def _round(
     )
 
 
-def _moments(layer: nn.Conv2d, float_batches: list[Tensor], int8_batches: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Means of b bT and of a bT over patches, each with a 1 at its end: a of the float pictures, b of those in int8."""
+def _moments(layer: nn.Conv2d, float_batches: list[Tensor], int8_batches: list[Tensor]) -> tuple[Tensor, Tensor, int]:
+    """Means of b bT and of a bT over patches, each with a 1 at its end: a of the float pictures, b of those in int8.
+
+    And how many patches.
+    """
     every = max(1, _patches(layer, float_batches[0][:1]).shape[0] * sum(map(len, float_batches)) // _ROWS)
     size, count = layer.weight[0].numel() + 1, 0
     squares, products = (torch.zeros(size, size, dtype=torch.float64) for _ in range(2))
@@ -116,7 +119,7 @@ def _moments(layer: nn.Conv2d, float_batches: list[Tensor], int8_batches: list[T
         squares += b.T @ b
         products += a.T @ b
         count += len(a)
-    return squares / count, products / count
+    return squares / count, products / count, count
 
 
 def _patches(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -131,10 +134,10 @@ def _greatest(weight: Tensor) -> Tensor:
     return torch.zeros_like(weight).scatter_(1, at, weight.gather(1, at).sign())
 
 
-def _gptq(weight: Tensor, covariance: Tensor, scale: Tensor, greatest: Tensor) -> Tensor:
+def _gptq(weight: Tensor, covariance: Tensor, scale: Tensor, greatest: Tensor, hold: float = _DAMPING) -> Tensor:
     """Whole numbers of steps for ``weight``, (out, in), float64; ``covariance`` of the inputs, (in, in)."""
     size = weight.shape[1]
-    damping = _DAMPING * covariance.diagonal().mean() + 1e-12
+    damping = hold * covariance.diagonal().mean() + 1e-12
     order = torch.argsort(covariance.diagonal(), descending=True, stable=True)  # the loudest first
     damped = (covariance + damping * torch.eye(size, dtype=torch.float64))[order][:, order]
     inverse = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped)), upper=True)

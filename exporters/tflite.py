@@ -81,12 +81,13 @@ _translated: dict[tuple[str | Preprocessing | None, ...], bytes] = {}
 
 
 def _translate(program: Program) -> bytes:
-    """The float model, as the converter makes it; kept, since all precisions of one model start from it."""
+    """The float model, as the converter makes it; kept, since several precisions of one model start from it."""
     via = program.options.get("via", "litert-torch")
     # Of these weights: a calibration prepares others.
     key = (fingerprint(program.model.state_dict()), program.layout, normalisation_inside(program), via)
     if key not in _translated:
-        _translated.clear()
+        while len(_translated) > 1:  # of the trained weights, and of those that int8's calibration prepared
+            del _translated[next(iter(_translated))]
         _translated[key] = tflite_onnx2tf.translate(program) if via == "onnx2tf" else _run_converter(program)
     return _translated[key]
 

@@ -176,7 +176,7 @@ def test_constants_are_those_of_the_program_in_pytorch(exported: Exported, deplo
         bias = layer.bias.numpy().astype(float)
         apart = np.abs(bias - step * np.frombuffer(model.content(op.inputs[2]), np.int32)) - 1e-6 * np.abs(bias)
         assert (apart <= 1.001 * step).all()  # a thousandth of the output's; of a value between two, either is right
-        assert (apart > 0.01 * step).mean() < 0.02
+        assert (apart > 0.01 * step).mean() < 0.05
     for _, op in model.operators("DEQUANTIZE"):
         if model.name(op.inputs[0]).endswith(".packed"):
             table = program.get_buffer(model.name(op.outputs[0])).numpy()
@@ -444,8 +444,11 @@ def test_labels_are_checked_before_the_translation(monkeypatch: pytest.MonkeyPat
         tflite.export(program, tmp_path)
 
 
-def test_one_translation_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The converter takes most of the time: another precision does not run it again, another input or model does."""
+def test_one_translation_serves_several_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The converter takes most of the time: another precision does not run it again, another input or other weights do.
+
+    The weights that a calibration prepared for int8 are others, and so int8 has one of its own.
+    """
     ran: list[tuple[str, str]] = []
     monkeypatch.setattr(tflite, "_translated", {})
 
@@ -458,13 +461,16 @@ def test_one_translation_serves_all_precisions(monkeypatch: pytest.MonkeyPatch) 
     programs: list[dict[str, Any]] = [
         {"precision": "fp32"},
         {"precision": "int8"},
+        {"precision": "fp16"},
+        {"precision": "int8"},
         {"precision": "int8", "io_dtype": "uint8"},
         {"precision": "fp16", "io_dtype": "int8"},
+        {"precision": "int8-dynamic", "io_dtype": "uint8"},
         {"precision": "fp16", "layout": "nchw"},
     ]
     found = [tflite._translate(build_program(demo, **options)) for options in programs]
-    assert found == [b"1", b"1", b"2", b"2", b"3"]
-    assert ran == [("nhwc", "float32"), ("nhwc", "uint8"), ("nchw", "float32")]
+    assert found == [b"1", b"2", b"1", b"2", b"3", b"4", b"4", b"5"]
+    assert ran == [("nhwc", "float32"), ("nhwc", "float32"), ("nhwc", "uint8"), ("nhwc", "int8"), ("nchw", "float32")]
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converter, in this process
