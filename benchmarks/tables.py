@@ -21,7 +21,7 @@ from levit_mobile.errors import UsageError
 ROOT = Path(__file__).parent.parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 TARGETS = {"tflite": "TFLite", "executorch": "ExecuTorch"}
-SCRIPTS = ("accuracy", "latency", "export_cost", "policy", "agreement")
+SCRIPTS = ("accuracy", "latency", "export_cost", "policy", "agreement", "calibration")
 BASE = "tflite fp32"
 Results = dict[str, dict[str, Any]]
 
@@ -158,6 +158,25 @@ def policy(results: Results) -> str:
     return f"{_table(header, rows)}\n\n{notes}"
 
 
+def calibration(results: Results) -> str:
+    """What each part of the calibration gives, for both checkpoints."""
+    found, exact = results["calibration"], results["accuracy"]["rows"]["PyTorch fp32"]["top1"]["share"]
+    bundled, hardened = found["tables"]["bundled"], found["tables"]["hardened"]
+    header = ["", "top-1", "agreement", "signal to noise", "hardened: top-1", "agreement", "signal to noise"]
+    rows = [[name, *_calibrated(bundled[name]), *_calibrated(hardened[name])] for name in bundled]
+    return f"{_table(header, rows)}\n\n`benchmarks/calibration.py`: {found['pictures']:,} pictures; PyTorch {_percent(exact)}."
+
+
+def calibration_pictures(results: Results) -> str:
+    """How much the calibration depends on its pictures."""
+    rows = [[name, *_calibrated(row)] for name, row in results["calibration"]["tables"]["pictures"].items()]
+    return _table(["", "top-1", "agreement", "signal to noise"], rows)
+
+
+def _calibrated(row: dict[str, Any]) -> list[str]:
+    return [_percent(row["top1"]["share"]), _percent(row["agreement"]["share"]), f"{row['decibels']:.1f} dB"]
+
+
 def accuracy_of_pytorch(results: Results) -> str:
     """The checkpoint's own accuracy, as a phrase."""
     pictures, row = results["accuracy"]["pictures"], results["accuracy"]["rows"]["PyTorch fp32"]["top1"]
@@ -222,6 +241,8 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
         ("README.md", "results", with_conditions(results, summary(results, "tflite"))),
         ("benchmarks/README.md", "results", details(results)),
         ("docs/quantisation.md", "policy", policy(results)),
+        ("docs/quantisation.md", "calibration", calibration(results)),
+        ("docs/quantisation.md", "pictures", calibration_pictures(results)),
         ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
     )
     found = {ROOT / name: filled(ROOT / name, mark, text) for name, mark, text in places}

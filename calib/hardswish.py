@@ -8,7 +8,7 @@ from dataclasses import replace
 from calib.ranges import Ranges
 from levit_mobile.scales import step_of
 
-__all__ = ["LOWEST", "fit_hardswish", "on_grid"]
+__all__ = ["LOWEST", "feeds_hardswish", "fit_hardswish", "on_grid"]
 
 LOWEST = -0.375  # of Hardswish, at -1.5
 _STEPS = 255  # of int8
@@ -52,6 +52,12 @@ def on_grid(low: float, high: float) -> tuple[float, float]:
     if low > LOWEST * 0.99 or low < LOWEST * 1.01 or count < 1:
         return low, high
     return LOWEST, LOWEST * (1 - _STEPS / count)
+
+
+def feeds_hardswish(layer: str) -> bool:
+    """Whether a Hardswish alone sees a layer's output, in the deploy form."""
+    parent, _, own = layer.rpartition(".")
+    return own == "up" if parent.startswith("blocks.") else parent == "stem" and own in ("0", "2", "4")
 
 
 def _layer_before(layer: str) -> str | None:

@@ -33,7 +33,7 @@ PAGES = sorted(
 )
 PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
 ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
-RESULTS = ("accuracy", "agreement", "export_cost", "latency", "policy")
+RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy")
 BOARD = "pi@raspberrypi.local"
 PICTURE = ROOT / "docs" / "demo.svg"
 

@@ -38,7 +38,14 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.qdq",
         "levit_mobile.quantize",
     ),
-    ("exporters", "levit_mobile.datasets", "levit_mobile.evaluate", "levit_mobile.half", "levit_mobile.runtimes"),
+    (
+        "exporters",
+        "levit_mobile.datasets",
+        "levit_mobile.evaluate",
+        "levit_mobile.half",
+        "levit_mobile.quant_error",
+        "levit_mobile.runtimes",
+    ),
     ("levit_mobile.bench", "levit_mobile.pipeline", "levit_mobile.targets"),
     ("levit_mobile.cli", "levit_mobile.__main__"),
 )

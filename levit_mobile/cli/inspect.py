@@ -8,9 +8,12 @@ from statistics import median
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from levit_mobile.bundle import open_bundle
 from levit_mobile.cli.console import Output, Steps, json_option
+from levit_mobile.cli.inspect_error import show_quant_error
+from levit_mobile.errors import UsageError
 from levit_mobile.runtimes import Runtime, open_runtime
 from levit_mobile.runtimes.base import stand_in
 
@@ -24,17 +27,37 @@ _PATIENCE = 2000.0  # milliseconds before anybody wonders
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Inferences to time on this host.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads to run on.")
+@click.option("--quant-error", is_flag=True, help="Show instead how much noise int8 adds to every layer.")
+@click.option("--weights", default="demo", show_default=True, help="For that: the checkpoint it was made from.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="For that: pictures.  [default: the bundle's golden ones]"
+)
+@click.option("--limit", type=click.IntRange(1), default=8, show_default=True, help="How many of them.")
 @json_option
-def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
+def command(
+    bundle: Path,
+    runs: int,
+    threads: int,
+    quant_error: bool,
+    weights: str,
+    data: Path | None,
+    limit: int,
+    as_json: bool,
+) -> None:
     """Show what is inside BUNDLE: operators, delegate parts, where the bytes are, and how long it takes here.
 
     \b
     levit inspect levit_128s-int8-tflite
+    levit inspect levit_128s-int8-tflite --quant-error --data photos/
 
     The time is of this host, whatever else it is doing; it says nothing about a phone.
     """
     opened, output = open_bundle(bundle), Output(as_json)
     runtime = open_runtime(opened, threads=threads)
+    if quant_error:
+        output.data(show_quant_error(opened, runtime, weights, data, limit, output))
+        return
+    _refuse_without_effect()
     anatomy, manifest = runtime.anatomy(), opened.manifest
     instead = stand_in(runtime)
     times = _time(runtime, runs) if instead is None else []
@@ -85,6 +108,13 @@ def command(bundle: Path, runs: int, threads: int, as_json: bool) -> None:
     constants = [[_short(name), f"{count:,}", f"{count / size:.1%}"] for name, count in anatomy.largest[:10]]
     output.table([["largest constants", "bytes", "share"], *constants], "<>>")
     output.data(result)
+
+
+def _refuse_without_effect() -> None:
+    told = click.get_current_context().get_parameter_source
+    for name in ("weights", "data", "limit"):
+        if told(name) is not ParameterSource.DEFAULT:
+            raise UsageError(f"--{name} is about --quant-error; type --quant-error too")
 
 
 def _time(runtime: Runtime, runs: int) -> list[float]:

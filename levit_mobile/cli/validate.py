@@ -12,7 +12,8 @@ import click
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
-from levit_mobile.errors import BundleError, CheckpointError, UsageError
+from levit_mobile.cli.origin import checkpoint_of
+from levit_mobile.errors import UsageError
 from levit_mobile.evaluate import compare, count_right
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
@@ -117,20 +118,7 @@ def _on_boards(
 
 
 def _reference(bundle: Bundle, weights: str, steps: Steps) -> Any:
-    with steps.step("loading PyTorch"), needing("torch"):
-        from calib.ranges import fingerprint
-        from levit_mobile.pipeline import reference_model
-        from levit_mobile.weights import resolve_weights
+    checkpoint = checkpoint_of(bundle, weights, steps)
+    from levit_mobile.pipeline import reference_model
 
-    model = bundle.manifest["model"]
-    variant = str(model["variant"]) if weights == "imagenet" else None
-    with steps.download("downloading weights") as advance:
-        checkpoint = resolve_weights(weights, variant=variant, progress=advance)
-    made_from = model["checkpoint"].get("weights")
-    if not isinstance(made_from, str):
-        raise BundleError(f"{bundle.folder}: the manifest does not tell its weights")
-    if fingerprint(checkpoint.state) != made_from:
-        raise CheckpointError(
-            f"{checkpoint.name} is not what {bundle.folder} was made from ({model['checkpoint']['name']})"
-        )
     return reference_model(checkpoint)

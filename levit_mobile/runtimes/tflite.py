@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,37 @@ class TfliteRuntime:
         # Whole numbers: the artifact takes pixels, and normalises them itself.
         level = picture if self.input.dtype == "uint8" else (picture.astype(np.int16) - 128).astype(np.int8)
         return level[None] if self._nhwc else np.ascontiguousarray(level.transpose(2, 0, 1)[None])
+
+    def inside(self, pixels: npt.NDArray[np.uint8], layers: Iterable[str]) -> dict[str, npt.NDArray[np.float32]]:
+        """{layer: its output, dequantised}, channels last, (B, ...); uint8 (B, S, S, 3) in.
+
+        LiteRT's own kernels compute it: the delegate keeps nothing of what is between its ends. They may round a value that
+        lies between two steps to the other side.
+
+        Raises:
+            BundleError: a layer is not in the file.
+        """
+        resolver = import_module(_interpreter_class().__module__).OpResolverType
+        with quiet(), refusing(self._path, "LiteRT"):
+            plain = _interpreter_class()(
+                model_path=str(self._path),
+                experimental_op_resolver_type=resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                experimental_preserve_all_tensors=True,
+            )
+            plain.allocate_tensors()
+            known = {str(tensor["name"]).removesuffix(".out"): tensor for tensor in plain.get_tensor_details()}
+            known.setdefault("head", known.get("logits"))  # what is nothing but the output has its name
+            found: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in layers}
+            if missing := next((name for name in found if name not in known), None):
+                raise BundleError(f"{self._path}: has no layer {missing}")
+            for picture in pixels:
+                plain.set_tensor(self._in, self._feed(picture))
+                plain.invoke()
+                for name, parts in found.items():
+                    scale, zero_point = known[name]["quantization"]
+                    values = plain.get_tensor(known[name]["index"]).astype(np.float32)
+                    parts.append((values - zero_point) * np.float32(scale) if scale else values)
+        return {name: np.stack(parts) for name, parts in found.items()}
 
     def anatomy(self) -> Anatomy:
         with refusing(self._path, "LiteRT"):

@@ -55,11 +55,11 @@ def test_all_parts_together_are_what_ships(model: LeViT) -> None:
 
     deploy, pictures = fuse(model), CalibrationSet(golden_pictures(SIZE), "drawn")
     shipped = calibrate(deploy, pictures, SPEC, weights="")
-    found = Parts().calibrate(deploy, pictures, SPEC)
+    found = Parts().calibrate(deploy, pictures, SPEC, "")
     assert found.ranges.values == shipped.ranges.values
     assert found.equalisation == shipped.equalisation
     assert {name: layer.weight.tolist() for name, layer in found.rounded.items()} == {
         name: layer.weight.tolist() for name, layer in shipped.rounded.items()
     }
-    others = [way(deploy, pictures, SPEC).to_json() for way in WAYS.values()]
+    others = [way(deploy, pictures, SPEC, "").to_json() for way in WAYS.values()]
     assert len(set(others)) == len(WAYS)

@@ -41,7 +41,6 @@ def folder(tmp_path: Path) -> Path:
             "pictures": 1938,
             "rounds": 400,
             "threads": 2,
-            "lowest_before_hardswish": -18.7,
             "rows": {"as shipped": {**RIGHT, **MADE, "latency": TIME}},
         },
         "agreement": {
@@ -52,6 +51,10 @@ def folder(tmp_path: Path) -> Path:
             "pairs": [{"between": ["tflite int8", "onnx int8"], "same_first": SHARE}],
         },
     }
+    row = {**RIGHT, "decibels": 31.36}
+    ways = {"as shipped": row, "smallest and greatest values alone": {**row, "decibels": 3.21}}
+    tables = {"bundled": ways, "hardened": ways, "pictures": {"16 pictures, seed 0": row}}
+    results["calibration"] = {"pictures": 1938, "tables": tables}
     for name, found in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({**ABOUT, **found}))
     return tmp_path
@@ -85,7 +88,8 @@ def test_every_page_gets_its_figures(folder: Path) -> None:
     assert "| tflite int8 and onnx int8 | 87.65% | 86.00% to 89.00% |" in benchmarks
     assert "| as shipped | 87.65% | 99.12% | 1 | 0 | 7.65 MB | 0.46 |" in pages["docs/quantisation.md"]
     assert "2 threads of riscv64 without int8 dot products" in pages["docs/quantisation.md"]
-    assert "go down to -19." in pages["docs/quantisation.md"]
+    assert "| as shipped | 87.65% | 99.12% | 31.4 dB | 87.65% | 99.12% | 31.4 dB |" in pages["docs/quantisation.md"]
+    assert "| 16 pictures, seed 0 | 87.65% | 99.12% | 31.4 dB |" in pages["docs/quantisation.md"]
     assert (
         "-->87.65% top-1 of the 1,938 validation pictures (95 % interval 86.00% to 89.00%)<!--"
         in pages["docs/model_card.md"]
@@ -109,7 +113,7 @@ def test_filling_twice_is_filling_once(folder: Path, tmp_path: Path) -> None:
         filled(page, "policy", "new")
 
 
-@pytest.mark.parametrize("name", ["accuracy", "agreement", "export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["accuracy", "agreement", "calibration", "export_cost", "latency", "policy"])
 def test_missing_results(folder: Path, name: str) -> None:
     from tables import load
 
@@ -118,7 +122,7 @@ def test_missing_results(folder: Path, name: str) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["agreement", "export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["agreement", "calibration", "export_cost", "latency", "policy"])
 def test_results_of_other_weights(folder: Path, name: str) -> None:
     from tables import load
 

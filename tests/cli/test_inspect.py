@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from commands import Levit
-from exports import Exported
+from exports import Exported, labelled_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -73,3 +73,55 @@ def test_no_bundle(levit: Levit, tmp_path: Path) -> None:
     answer = levit("inspect", tmp_path, "--json")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"error: {tmp_path}: not a bundle, it has no manifest.json\n"
+
+
+def test_quant_error(levit: Levit, exported: Exported) -> None:
+    """Every layer, in the program and in the artifact, which differ by roundings only; and which of them hurt most."""
+    bundle = exported.bundle("levit_128s-int8-tflite")
+    found = levit("inspect", bundle, "--quant-error", "--limit", 2, "--json")
+    assert found.code == 0, found.err
+    rows = found.data["layers"]
+    assert (found.data["pictures"], len(rows)) == (2, 71)
+    for row in rows:
+        assert row["artifact"] == pytest.approx(row["program"], abs=3), row["name"]
+        assert row["artifact"] > 15
+    assert found.data["artifact"] == pytest.approx(found.data["program"], abs=3)
+    assert found.data["artifact"] > 22
+    told = levit("inspect", bundle, "--quant-error", "--limit", 2)
+    lines = told.out.splitlines()
+    assert lines[0].split() == "signal to noise, dB alone in the program in the artifact logits, only it".split()
+    assert [line.split()[0] for line in lines[1:73]] == [*(row["name"] for row in rows), "logits"]
+    worst = sorted(rows, key=lambda row: row["logits"])[:5]
+    assert {line.split()[0] for line in lines if line.endswith(" *")} == {row["name"] for row in worst}
+    assert lines[-1] == "* the 5 layers that hurt the logits most; 2 pictures"
+
+
+def test_quant_error_where_nothing_can_be_looked_into(
+    levit: Levit, executorch_exported: Exported, tmp_path: Path
+) -> None:
+    labelled_pictures(tmp_path / "pictures")
+    words = ["--quant-error", "--data", tmp_path / "pictures", "--limit", 1, "--json"]
+    found = levit("inspect", executorch_exported.bundle("levit_128s-int8-dynamic-executorch"), *words)
+    assert found.code == 0, found.err
+    assert found.data["pictures"] == 1
+    assert {row["artifact"] for row in found.data["layers"]} == {None}
+    assert len(found.data["layers"]) == 71 - 6  # its convolutions are float
+
+
+def test_quant_error_of_what_is_not_quantised(levit: Levit, exported: Exported) -> None:
+    answer = levit("inspect", exported.bundle("levit_128s-fp16-tflite"), "--quant-error")
+    assert (answer.code, answer.out) == (2, "")
+    assert "fp16 has no quantised layers to look at; this is for int8 and int8-dynamic" in answer.err
+
+
+def test_quant_error_of_other_weights(levit: Levit, exported: Exported, strange: Path) -> None:
+    answer = levit("inspect", exported.bundle("levit_128s-int8-tflite"), "--quant-error", "--weights", strange)
+    assert answer.code == 2
+    assert "strange.safetensors is not what" in answer.err
+
+
+@pytest.mark.parametrize("option", [("--weights", "demo"), ("--data", "x"), ("--limit", 3)])
+def test_options_of_quant_error_alone(levit: Levit, exported: Exported, option: tuple[str, object]) -> None:
+    answer = levit("inspect", exported.bundle("levit_128s-int8-tflite"), *option)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"error: {option[0]} is about --quant-error; type --quant-error too\n"
