@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from levit_mobile.errors import CheckError
 from levit_mobile.quantize import Tolerance
 
-__all__ = ["Accuracy", "Model", "Parity", "compare", "count_right", "top_k", "wilson_interval"]
+__all__ = ["Accuracy", "Model", "Parity", "compare", "count_right", "count_several", "top_k", "wilson_interval"]
 
 _Logits = npt.NDArray[np.floating[Any]]
 _WORST = 1e9  # JSON has no infinity
@@ -128,22 +128,39 @@ def count_right(
 
     An answer with NaN or infinity in it is wrong, and agrees with nothing.
     """
-    samples = top1 = top5 = agree = right = 0
+    return count_several({"": model}, batches, reference=reference, progress=progress)[""]
+
+
+def count_several(
+    models: Mapping[str, Model],
+    batches: Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
+    *,
+    reference: Model | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Accuracy]:
+    """``count_right`` of several models, on the same pictures, each read once and shown to the reference once."""
+    samples = right = 0
+    counts = {name: np.zeros(3, np.int64) for name in models}  # top-1, top-5, agreement
     for pixels, labels in batches:
-        logits = model(pixels)
-        order = np.argsort(-logits, axis=1, kind="stable")
-        order[~np.isfinite(logits).all(axis=1)] = -1
         samples += len(labels)
-        top1 += int((order[:, 0] == labels).sum())
-        top5 += int((order[:, :5] == labels[:, None]).any(axis=1).sum())
-        if reference is not None:
-            first = reference(pixels).argmax(1)
-            agree += int((order[:, 0] == first).sum())
-            right += int((first == labels).sum())
+        first = None if reference is None else reference(pixels).argmax(1)
+        right += 0 if first is None else int((first == labels).sum())
+        for name, model in models.items():
+            logits = model(pixels)
+            order = np.argsort(-logits, axis=1, kind="stable")
+            order[~np.isfinite(logits).all(axis=1)] = -1
+            counts[name] += (
+                (order[:, 0] == labels).sum(),
+                (order[:, :5] == labels[:, None]).any(axis=1).sum(),
+                0 if first is None else (order[:, 0] == first).sum(),
+            )
         if progress is not None:
             progress(len(labels))
     told = reference is not None
-    return Accuracy(samples, top1, top5, agree if told else None, right if told else None)
+    return {
+        name: Accuracy(samples, int(top1), int(top5), int(agree) if told else None, right if told else None)
+        for name, (top1, top5, agree) in counts.items()
+    }
 
 
 def wilson_interval(count: int, samples: int, z: float = 1.959964) -> tuple[float, float]:

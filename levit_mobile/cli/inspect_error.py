@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from levit_mobile.bundle import Bundle
-from levit_mobile.cli.console import Output, Steps, needing
-from levit_mobile.cli.origin import checkpoint_of
+from levit_mobile.cli.console import Output, Steps
+from levit_mobile.cli.origin import checkpoint_of, program_of
 from levit_mobile.runtimes import Runtime
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from levit_mobile.program import Program
 
 __all__ = ["show_quant_error"]
 
@@ -29,7 +27,8 @@ def show_quant_error(
 ) -> dict[str, Any]:
     """Print the signal to noise of every quantised layer; the same for ``--json``."""
     steps = click.get_current_context().with_resource(Steps())
-    program, pixels = _program(bundle, weights, steps), _pictures(bundle, data, limit)
+    program = program_of(bundle, checkpoint_of(bundle, weights, steps))
+    pixels = _pictures(bundle, data, limit)
     import torch
 
     from levit_mobile.preprocess import normalise
@@ -56,17 +55,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [{key: _rounded(part) for key, part in row.items()} for row in value]
     return round(value, 2) if isinstance(value, float) else value
-
-
-def _program(bundle: Bundle, weights: str, steps: Steps) -> Program:
-    checkpoint = checkpoint_of(bundle, weights, steps)
-    with needing("torch"):
-        from calib.calibration import load_calibration
-        from levit_mobile.program import build_program
-
-    path = bundle.folder / "calibration.json"
-    calibration = load_calibration(path) if path.exists() else None
-    return build_program(checkpoint, str(bundle.manifest["artifact"]["precision"]), calibration=calibration)
 
 
 def _pictures(bundle: Bundle, data: Path | None, limit: int) -> npt.NDArray[np.uint8]:

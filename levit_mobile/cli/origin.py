@@ -10,8 +10,9 @@ from levit_mobile.errors import BundleError, CheckpointError
 
 if TYPE_CHECKING:
     from levit_mobile.checkpoints import Checkpoint
+    from levit_mobile.program import Program
 
-__all__ = ["checkpoint_of"]
+__all__ = ["checkpoint_of", "program_of"]
 
 
 def checkpoint_of(bundle: Bundle, weights: str, steps: Steps) -> Checkpoint:
@@ -37,3 +38,18 @@ def checkpoint_of(bundle: Bundle, weights: str, steps: Steps) -> Checkpoint:
             f"{checkpoint.name} is not what {bundle.folder} was made from ({model['checkpoint']['name']})"
         )
     return checkpoint
+
+
+def program_of(bundle: Bundle, checkpoint: Checkpoint) -> Program:
+    """The program that a bundle's artifact was made from, with the calibration that the bundle has.
+
+    Raises:
+        CalibrationError: ``calibration.json`` is damaged, or of other weights.
+    """
+    with needing("torch"):
+        from calib.calibration import load_calibration
+        from levit_mobile.program import build_program
+
+    path = bundle.folder / "calibration.json"
+    calibration = load_calibration(path) if path.exists() else None
+    return build_program(checkpoint, str(bundle.manifest["artifact"]["precision"]), calibration=calibration)

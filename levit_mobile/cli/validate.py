@@ -8,21 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.cli.origin import checkpoint_of
 from levit_mobile.errors import UsageError
-from levit_mobile.evaluate import compare, count_right
+from levit_mobile.evaluate import Model, compare, count_several
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.base import stand_in
 
 if TYPE_CHECKING:
     from levit_mobile.bench.address import Address
+    from levit_mobile.checkpoints import Checkpoint
 
 __all__ = ["command"]
+
+_ARTIFACT, _PROGRAM = "artifact", "program"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,17 +83,31 @@ def command(
 
         steps = click.get_current_context().with_resource(Steps())
         pictures = find_labelled(data, opened.labels, limit=limit)
-        reference = _reference(opened, weights, steps) if weights is not None else None
+        models: dict[str, Model] = {_ARTIFACT: runtime.logits}
+        reference = None
+        if weights is not None:
+            checkpoint = checkpoint_of(opened, weights, steps)
+            reference = _reference(checkpoint)
+            if opened.manifest["artifact"]["precision"] in ("int8", "int8-dynamic"):
+                models[_PROGRAM] = _program(opened, checkpoint)
         with steps.counter("running pictures", len(pictures)) as advance:
-            accuracy = count_right(
-                runtime.logits, pictures.batches(opened.preprocessing), reference=reference, progress=advance
+            counts = count_several(
+                models, pictures.batches(opened.preprocessing), reference=reference, progress=advance
             )
+        accuracy = counts[_ARTIFACT]
         result["accuracy"] = {**accuracy.to_dict(), **ran}
         names = {"top1": "top-1", "top5": "top-5", "reference_top1": "PyTorch", "agreement": "agreement"}
         for key, name in names.items():
             if key in result["accuracy"]:
                 share, (low, high) = result["accuracy"][key]["share"], result["accuracy"][key]["interval95"]
                 output.say(f"{name:<11} {share:.2%} of {accuracy.samples} (95 % interval {low:.2%} to {high:.2%})")
+        if _PROGRAM in counts:
+            program = counts[_PROGRAM].to_dict()
+            result["program"] = program
+            output.say(
+                f"program     {program['top1']['share']:.2%} top-1, {program['agreement']['share']:.2%} agreement: "
+                f"{opened.manifest['artifact']['precision']} in PyTorch"
+            )
     output.data(result)
     if not parity.passed:
         raise SystemExit(1)
@@ -110,15 +129,34 @@ def _on_boards(
     (subject,) = open_subjects([folder])
     steps = click.get_current_context().with_resource(Steps())
     pictures = None if data is None else find_labelled(data, subject.bundle.labels, limit=limit)
-    reference = _reference(subject.bundle, weights, steps) if weights is not None else None
+    reference = _reference(checkpoint_of(subject.bundle, weights, steps)) if weights is not None else None
     result = validate_on_boards(subject, boards, pictures, reference, output, steps)
     output.data(result)
     if not result["parity"]["passed"]:
         raise SystemExit(1)
 
 
-def _reference(bundle: Bundle, weights: str, steps: Steps) -> Any:
-    checkpoint = checkpoint_of(bundle, weights, steps)
+def _reference(checkpoint: Checkpoint) -> Model:
     from levit_mobile.pipeline import reference_model
 
     return reference_model(checkpoint)
+
+
+def _program(bundle: Bundle, checkpoint: Checkpoint) -> Model:
+    """The quantised program that the artifact was made from, in PyTorch."""
+    import torch
+
+    from levit_mobile.cli.origin import program_of
+    from levit_mobile.preprocess import normalise
+    from levit_mobile.quant_error import quantised_program
+
+    program = quantised_program(program_of(bundle, checkpoint))
+    at_once = 1 if bundle.manifest["artifact"]["precision"] == "int8-dynamic" else 16
+
+    def run(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        x = torch.from_numpy(normalise(pixels, bundle.preprocessing))
+        with torch.inference_mode():
+            logits: npt.NDArray[np.float32] = torch.cat([program(part) for part in x.split(at_once)]).numpy()
+        return logits
+
+    return run

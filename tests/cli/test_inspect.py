@@ -89,7 +89,22 @@ def test_quant_error(levit: Levit, exported: Exported) -> None:
     assert found.data["artifact"] > 22
     told = levit("inspect", bundle, "--quant-error", "--limit", 2)
     lines = told.out.splitlines()
-    assert lines[0].split() == "signal to noise, dB alone in the program in the artifact logits, only it".split()
+    assert lines[0].split() == [
+        "signal",
+        "to",
+        "noise,",
+        "dB",
+        "alone",
+        "in",
+        "the",
+        "program",
+        "in",
+        "the",
+        "artifact",
+        "logits,",
+        "only",
+        "it",
+    ]
     assert [line.split()[0] for line in lines[1:73]] == [*(row["name"] for row in rows), "logits"]
     worst = sorted(rows, key=lambda row: row["logits"])[:5]
     assert {line.split()[0] for line in lines if line.endswith(" *")} == {row["name"] for row in worst}

@@ -66,6 +66,21 @@ def test_beside_pytorch(levit: Levit, exported: Exported, labelled: Path) -> Non
     assert [step.partition(" (")[0] for step in steps[1::2]] == ["loading PyTorch", "running pictures"]
 
 
+@pytest.mark.parametrize("precision", ["int8", "int8-dynamic"])
+def test_beside_the_quantised_program(levit: Levit, exported: Exported, labelled: Path, precision: str) -> None:
+    """fp32, the program in PyTorch and the artifact: three answers for the same pictures."""
+    bundle = exported.bundle(f"levit_128s-{precision}-tflite")
+    answer = levit("validate", bundle, "--data", labelled, "--weights", "demo")
+    assert answer.code == 0, answer.err
+    last = answer.out.splitlines()[-1]
+    assert re.fullmatch(rf"program     \d+\.\d\d% top-1, \d+\.\d\d% agreement: {precision} in PyTorch", last)
+    found = levit("validate", bundle, "--data", labelled, "--weights", "demo", "--json").data
+    program, accuracy = found["program"], found["accuracy"]
+    assert (program["samples"], program["reference_top1"]) == (6, accuracy["reference_top1"])
+    assert abs(program["agreement"]["share"] - accuracy["agreement"]["share"]) <= 1 / 6
+    assert f"{program['top1']['share']:.2%} top-1" in last
+
+
 def test_imagenette(levit: Levit, bundle: Path, shared: Path) -> None:
     """Folders by their WordNet numbers, one a class: matched in sorted order."""
     answer = levit("validate", bundle, "--data", shared / "images/imagenette/val", "--limit", 60, "--json")
