@@ -277,6 +277,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
 def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Calibration:
     from calib.calibrate import calibrate
     from calib.calibration import load_calibration
+    from calib.familiar import unfamiliar
     from calib.pictures import load_calibration_set
     from calib.ranges import fingerprint
     from levit_mobile.fuse import fuse
@@ -286,6 +287,13 @@ def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, step
     spec = checkpoint.preprocessing
     with steps.step(f"reading up to {count} calibration pictures"):
         pictures = load_calibration_set(source, spec, count=count, seed=seed)
+    strange = unfamiliar(checkpoint.model(), pictures, spec)
+    if strange is not None:
+        click.echo(
+            f"note: the pictures in {source} do not look like what {checkpoint.name} was trained on ({strange}). Use natural "
+            "pictures of your kind, and see that mean and std are those of training",
+            err=True,
+        )
     return calibrate(fuse(checkpoint.model()), pictures, spec, weights=fingerprint(checkpoint.state), step=steps.step)
 
 

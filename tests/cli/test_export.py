@@ -226,6 +226,15 @@ def test_calibration_pictures(export: Levit, ready_made: list[str], here: Path) 
     assert open_bundle(here / "d").manifest["calibration"] == a
 
 
+def test_calibration_pictures_of_noise(export: Levit, ready_made: list[str], here: Path) -> None:
+    """Noticed, and told; the parity gate has the last word."""
+    np.savez(here / "noise.npz", np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8))
+    answer = export("--int8", "--calib-data", here / "noise.npz", "--allow-drift", "--out", here / "noise")
+    assert answer.code == 0
+    assert "note: the pictures in " in answer.err
+    assert "noise.npz do not look like what levit_128s-imagenette.safetensors was trained on (" in answer.err
+
+
 def too_far(answer: Answer) -> None:
     assert answer.code == 1
     assert answer.out == ""
