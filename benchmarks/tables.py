@@ -221,14 +221,16 @@ def _processor(row: dict[str, Any]) -> str:
     return str(row["machine"].partition(",")[0])
 
 
-def filled(page: Path, mark: str, text: str) -> str:
-    """The page's text with ``text`` between its two marks.
+def filled(page: Path, mark: str, text: str, before: str | None = None) -> str:
+    """The page's text with ``text`` between its two marks; ``before`` is what it will say but for that, if not what it says.
 
     Raises:
         UsageError: the page has no such marks.
     """
     pattern = rf"(<!-- {mark} -->)(\n?).*?(<!-- /{mark} -->)"
-    new, count = re.subn(pattern, lambda m: f"{m[1]}{m[2]}{text}{m[2]}{m[3]}", page.read_text(), flags=re.DOTALL)
+    new, count = re.subn(
+        pattern, lambda m: f"{m[1]}{m[2]}{text}{m[2]}{m[3]}", before or page.read_text(), flags=re.DOTALL
+    )
     if count != 1:
         raise UsageError(f"{page.name} needs one <!-- {mark} --> with one <!-- /{mark} --> after it, and has {count}")
     return new
@@ -245,7 +247,9 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
         ("docs/quantisation.md", "pictures", calibration_pictures(results)),
         ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
     )
-    found = {ROOT / name: filled(ROOT / name, mark, text) for name, mark, text in places}
+    found: dict[Path, str] = {}
+    for name, mark, text in places:
+        found[ROOT / name] = filled(ROOT / name, mark, text, found.get(ROOT / name))
     matrix = folder / NAME
     if matrix.exists():  # of random weights, and so of none of the others' results
         page = ROOT / "benchmarks" / "matrix.md"

@@ -176,22 +176,27 @@ def equalise(model: DeployLeViT, equalisation: Mapping[str, Equalisation]) -> De
     Raises:
         CalibrationError: a group that the model does not have, or one with another number of channels.
     """
-    model = copy.deepcopy(model)
     groups = {group.name: group for group in channel_groups(model)}
     for name, change in equalisation.items():
-        if name not in groups or len(change.scale) != len(change.shift) or len(change.scale) != _width(model, name):
+        if name not in groups or not len(change.scale) == len(change.shift) == _width(model, name):
             raise CalibrationError(
                 f"the equalisation of {name} does not fit this model; measure it anew with --calib-data DIR"
             )
-        scale, shift = (torch.tensor(values, dtype=torch.float64) for values in (change.scale, change.shift))
-        group = groups[name]
-        for writer in group.writers:
-            _scale_output(model.get_submodule(writer), scale, shift if writer == name else torch.zeros_like(shift))
-        for partner in group.partners:
-            _scale_output(model.get_submodule(partner), 1 / scale, torch.zeros_like(shift))
-        for reader in group.readers:
-            _unscale_input(model.get_submodule(reader), scale, shift)
-    return model
+    dtype = model.head.weight.dtype
+    model = copy.deepcopy(model).double()  # rounded once, so that the order of the groups cannot be seen
+    for name, group in groups.items():
+        if name in equalisation:
+            scale, shift = (
+                torch.tensor(values, dtype=torch.float64)
+                for values in (equalisation[name].scale, equalisation[name].shift)
+            )
+            for writer in group.writers:
+                _scale_output(model.get_submodule(writer), scale, shift if writer == name else torch.zeros_like(shift))
+            for partner in group.partners:
+                _scale_output(model.get_submodule(partner), 1 / scale, torch.zeros_like(shift))
+            for reader in group.readers:
+                _unscale_input(model.get_submodule(reader), scale, shift)
+    return model.to(dtype)
 
 
 def _width(model: DeployLeViT, name: str) -> int:
@@ -202,19 +207,17 @@ def _scale_output(layer: nn.Module, scale: Tensor, shift: Tensor) -> None:
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     assert layer.bias is not None  # BatchNorm left one in every layer
     factors = scale.view(-1, *[1] * (layer.weight.dim() - 1))
-    _set(layer, layer.weight.double() * factors, (layer.bias.double() - shift) * scale)
+    _set(layer, layer.weight * factors, (layer.bias - shift) * scale)
 
 
 def _unscale_input(layer: nn.Module, scale: Tensor, shift: Tensor) -> None:
     """Of a Linear or a convolution that pads nothing."""
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     assert layer.bias is not None
-    weight = layer.weight.double()
-    flat = weight.flatten(1)  # 1x1
-    _set(layer, weight / scale.view(1, -1, *[1] * (weight.dim() - 2)), layer.bias.double() + flat @ shift)
+    weight = layer.weight
+    _set(layer, weight / scale.view(1, -1, *[1] * (weight.dim() - 2)), layer.bias + weight.flatten(1) @ shift)  # 1x1
 
 
 def _set(layer: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    dtype = layer.weight.dtype
-    layer.weight = nn.Parameter(weight.to(dtype).contiguous(), requires_grad=False)
-    layer.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    layer.weight = nn.Parameter(weight.detach().contiguous(), requires_grad=False)
+    layer.bias = nn.Parameter(bias.detach(), requires_grad=False)

@@ -74,6 +74,13 @@ def test_the_function_stays(variant: str, random_fill: Callable[..., nn.Module])
     assert all(torch.equal(value, before[name]) for name, value in deploy.state_dict().items())
 
 
+def test_the_order_of_the_groups_is_nothing(deploy: DeployLeViT) -> None:
+    """To the last bit: a file has them sorted."""
+    changes = at_random(deploy)
+    one, other = (equalise(deploy, way).state_dict() for way in (changes, dict(sorted(changes.items()))))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 def test_every_layer_takes_part(deploy: DeployLeViT) -> None:
     """All layers but the stem's inner ones, and v, whose outputs Hardswish sees."""
     groups = list(channel_groups(deploy))
