@@ -13,7 +13,6 @@ from calib.pictures import CalibrationSet
 from calib.ranges import measure_ranges
 from calib.rounding import round_stem
 from calib.stem_ranges import search_stem
-from levit_mobile.errors import CalibrationError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.preprocess import Preprocessing
 
@@ -40,11 +39,7 @@ def calibrate(
     Raises:
         CalibrationError: an activation was not finite, or the pictures have another size than the model's input.
     """
-    if pictures.pixels.shape[1:] != (model.image_size, model.image_size, 3):
-        height, width = pictures.pixels.shape[1:3]
-        raise CalibrationError(
-            f"calibration pictures of {height}x{width} pixels for a model that takes {model.image_size}"
-        )
+    pictures.check_size(model.image_size)
     with step("equalising channels"):
         equalisation = choose_equalisation(model, measure_channels(model, pictures, spec))
         model = equalise(model, equalisation)

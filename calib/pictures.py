@@ -33,6 +33,16 @@ class CalibrationSet:
     pixels: npt.NDArray[np.uint8]
     digest: str
 
+    def check_size(self, size: int) -> None:
+        """Refuse pictures that are not of ``size`` pixels a side.
+
+        Raises:
+            CalibrationError: they are not.
+        """
+        height, width = self.pixels.shape[1:3]
+        if self.pixels.shape[1:] != (size, size, 3):
+            raise CalibrationError(f"calibration pictures of {height}x{width} pixels for a model that takes {size}")
+
     def batches(self, spec: Preprocessing, size: int = 16, *, most: int | None = None) -> Iterator[Tensor]:
         """The pictures as a model takes them, float32 (B, 3, S, S), ``size`` at a time; ``most`` of them, evenly chosen."""
         import torch

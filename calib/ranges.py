@@ -81,11 +81,7 @@ def measure_ranges(
     Raises:
         CalibrationError: an activation was not finite, or the pictures have another size than the model's input.
     """
-    if pictures.pixels.shape[1:] != (model.image_size, model.image_size, 3):
-        height, width = pictures.pixels.shape[1:3]
-        raise CalibrationError(
-            f"calibration pictures of {height}x{width} pixels for a model that takes {model.image_size}"
-        )
+    pictures.check_size(model.image_size)
     values: dict[str, tuple[float, float]] = {}
 
     def note(name: str, x: Tensor) -> None:
