@@ -80,14 +80,16 @@ def channel_groups(model: DeployLeViT) -> Iterator[ChannelGroup]:
 def measure_channels(
     model: DeployLeViT, pictures: CalibrationSet, spec: Preprocessing, *, batch: int = 16
 ) -> dict[str, _Channels]:
-    """{"blocks.0.q.in": (smallest, greatest)} of every channel of what layers of a group read and write.
+    """{"blocks.0.q.in": (smallest, greatest)} of every channel that layers read, and ``.out`` of keys and queries.
 
     Raises:
         CalibrationError: an activation was not finite.
     """
-    groups = list(channel_groups(model))
-    watched = [f"{name}.in" for group in groups for name in group.readers]
-    watched += [f"{name}.out" for group in groups for name in (*group.writers, *group.partners)]
+    watched = set[str]()
+    for group in channel_groups(model):
+        watched |= {f"{name}.in" for name in group.readers}
+        if group.partners:
+            watched |= {f"{name}.out" for name in (group.name, *group.partners)}
     seen: dict[str, _Channels] = {}
 
     def note(name: str, x: Tensor, axis: int) -> None:

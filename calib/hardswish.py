@@ -8,7 +8,7 @@ from dataclasses import replace
 from calib.ranges import Ranges
 from levit_mobile.scales import step_of
 
-__all__ = ["LOWEST", "feeds_hardswish", "fit_hardswish", "on_grid"]
+__all__ = ["LOWEST", "cut_dead", "feeds_hardswish", "fit_hardswish", "on_grid"]
 
 LOWEST = -0.375  # of Hardswish, at -1.5
 _STEPS = 255  # of int8
@@ -35,14 +35,21 @@ def fit_hardswish(ranges: Ranges) -> Ranges:
         if not (layer.endswith(".act") or (before or "").startswith("stem.")):
             continue
         low, high = values[name]
-        # One step below: the zero point is a whole number, and moves the ends by up to half a step.
-        cut = (max(low, -3 - max(high + 3, 0.0) / _STEPS), high)
+        cut = cut_dead(low, high)
         if cut[0] > high:  # all of it is dead
             continue
         values[name] = cut
         if before is not None and f"{before}.out" in values:
             values[f"{before}.out"] = cut
     return replace(ranges, values=values)
+
+
+def cut_dead(low: float, high: float) -> tuple[float, float]:
+    """The range before a Hardswish without most of what lies below -3.
+
+    One step of int8 is left: the zero point is a whole number, and moves the ends by up to half a step.
+    """
+    return max(low, -3 - max(high + 3, 0.0) / _STEPS), high
 
 
 def on_grid(low: float, high: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from calib.hardswish import LOWEST, on_grid
+from calib.hardswish import LOWEST, cut_dead, on_grid
 from calib.pictures import CalibrationSet
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.preprocess import Preprocessing
@@ -48,7 +48,7 @@ def search_stem(
             expected = following(x)
 
             low, high = values[f"{name}.out"]
-            ends = ((max(low, -3 - max(high * share + 3, 0.0) / 255), high * share) for share in _SHARES)
+            ends = (cut_dead(low, high * share) for share in _SHARES)
             found[f"{name}.out"] = min(ends, key=partial(_error, following, expected, y, F.hardswish))
             pair = values[f"{after}.in"]
             found[f"{after}.in"] = min(
