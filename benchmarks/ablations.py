@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
 from calib.calibration import Calibration
 from calib.ranges import Ranges
-from exporters.tflite import export
+from exporters.tflite import float_graph
 from exporters.tflite_graph import Graph, name_output, pack_constants, read_graph, write_graph
 from exporters.tflite_quantize import activation_ranges, lift_weights, quantize
 from exporters.tflite_versions import mark_versions
@@ -30,19 +28,17 @@ _MOVEMENT = (_Name.RESHAPE, _Name.TRANSPOSE, _Name.PAD)
 _Seen = dict[str, dict[str, Any]]  # ai-edge-quantizer's: {tensor: {"min": ..., "max": ...}}
 
 
-def prepared_float(checkpoint: Checkpoint, calibration: Calibration, folder: Path) -> Path:
-    """The float32 artifact of the weights that a calibration prepares, as the exporter makes it."""
-    request = check_request("tflite", "fp32")
-    program = build_program(checkpoint, "fp32", options=request.options)
-    return export(replace(program, model=calibration.prepare(program.model)), folder)
+def float_artifact(checkpoint: Checkpoint, calibration: Calibration) -> bytes:
+    """What int8 is made of: the float32 graph of the weights that a calibration prepares."""
+    options = check_request("tflite", "int8").options
+    return write_graph(float_graph(build_program(checkpoint, "int8", calibration=calibration, options=options)))
 
 
 class Ablations:
     """What the policy could have been.
 
     Args:
-        artifact: a float32 ``model.tflite`` of the exporter's, whose tensors are named after layers; of the weights that the
-            calibration prepares.
+        artifact: from ``float_artifact``.
         ranges: of its activations, as shipped.
         inputs: calibration pictures as the artifact takes them, (1, S, S, 3) each; for what ``ranges`` do not cover.
     """

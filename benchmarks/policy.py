@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ablations import Ablations, prepared_float
+from ablations import Ablations, float_artifact
 from accuracy import examination
 from bundles import open_bundles
 from latency import compared, interleaved
@@ -60,7 +60,7 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     runtimes = []
     with tempfile.TemporaryDirectory() as name:
-        base = prepared_float(checkpoint, calibration, Path(name)).read_bytes()
+        base = float_artifact(checkpoint, calibration)
         ablations = Ablations(base, calibration.ranges, inputs)
         files = {SHIPPED: bundles["tflite int8"].artifact, FLOAT: bundles["tflite fp32"].artifact}
         for number, (change, make) in enumerate(ablations.all().items()):

@@ -75,10 +75,12 @@ class ChannelsFirstLeViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
-        for block, add in zip(self.blocks, self.residual, strict=True):
+        for block, add in zip(self.blocks[:-1], self.residual, strict=False):
             y = block(x)
             x = x + y if add else y
-        return cast(Tensor, self.head(x.mean((2, 3))))
+        last = cast(_MLP, self.blocks[-1])
+        x = x.mean((2, 3), keepdim=True) + last.down(last.act(last.up(x)).mean((2, 3), keepdim=True))
+        return cast(Tensor, self.head(x.flatten(1)))
 
 
 class Pictures(nn.Module):

@@ -135,13 +135,15 @@ class _Entry(nn.Module):
             image = image.permute(0, 3, 1, 2)
         if self.half_inside:
             image = image.half()
-        x = self.model.tokens(image)
-        b, n, c = x.shape
-        side = math.isqrt(n)
-        # XNNPACK averages pictures, (B, C, H, W) over H and W, and nothing else.
-        x = x.reshape(b, side, side, c).permute(0, 3, 1, 2).mean((2, 3), keepdim=True).flatten(1)
-        logits: Tensor = self.model.head(x)
+        logits: Tensor = self.model.head(self.model.features(image, _mean_pixel))
         return logits.float() if self.half_inside else logits
+
+
+def _mean_pixel(x: Tensor) -> Tensor:
+    """(B, N, C) -> (B, C). XNNPACK averages pictures, (B, C, H, W) over H and W, and nothing else."""
+    b, n, c = x.shape
+    side = math.isqrt(n)
+    return x.reshape(b, side, side, c).permute(0, 3, 1, 2).mean((2, 3), keepdim=True).flatten(1)
 
 
 def _told(program: Program) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import torch
 from calib.ranges import fingerprint
 from exporters import tflite_onnx2tf
 from exporters.environment import is_ready
+from exporters.tflite_average_first import average_first
 from exporters.tflite_container import detach
 from exporters.tflite_entry import Entry, normalisation_inside
-from exporters.tflite_graph import name_output, name_tensors, pack_constants, read_graph, write_graph
+from exporters.tflite_graph import Graph, name_output, name_tensors, pack_constants, read_graph, write_graph
 from exporters.tflite_half import allow_half, allows_half, pad_rows
 from exporters.tflite_metadata import attach_metadata, check_labels
 from exporters.tflite_quantize import quantize
@@ -24,7 +25,7 @@ from levit_mobile.half import fits_half
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.program import Program
 
-__all__ = ["about", "check", "export", "foreign_tools", "preparations"]
+__all__ = ["about", "check", "export", "float_graph", "foreign_tools", "preparations"]
 
 FILE = "model.tflite"
 
@@ -49,8 +50,7 @@ def export(program: Program, folder: Path) -> Path:
         UsageError: a label that cannot be written; found before the long part.
     """
     check_labels(program.labels, program.checkpoint.num_classes)
-    model = name_tensors(read_graph(_translate(program)), program.model)
-    model = quantize(model, program.precision, program.ranges, program.io_dtype)
+    model = quantize(float_graph(program), program.precision, program.ranges, program.io_dtype)
     if program.precision.name.startswith("int8"):
         model = pack_constants(model)
     if program.options.get("activations") == "auto" and fits_half(program.model, program.preprocessing):
@@ -58,6 +58,15 @@ def export(program: Program, folder: Path) -> Path:
     path = folder / FILE
     path.write_bytes(_describe(write_graph(mark_versions(name_output(model))), program))
     return path
+
+
+def float_graph(program: Program) -> Graph:
+    """What the program's precision is made of: all float, with tensors named after layers.
+
+    Raises:
+        ExportError: a converter failed.
+    """
+    return name_tensors(read_graph(_translate(program)), program.model)
 
 
 def preparations(program: Program) -> list[tuple[str, Callable[[], object]]]:
@@ -77,19 +86,24 @@ def about(artifact: Path) -> dict[str, Any]:
     return {"half_precision": allows_half(read_graph(detach(artifact.read_bytes())))}
 
 
-_translated: dict[tuple[str | Preprocessing | None, ...], bytes] = {}
+_translated: dict[tuple[str | Preprocessing | bool | None, ...], bytes] = {}
 
 
 def _translate(program: Program) -> bytes:
     """The float model, as the converter makes it; kept, since several precisions of one model start from it."""
     via = program.options.get("via", "litert-torch")
     # Of these weights: a calibration prepares others.
-    key = (fingerprint(program.model.state_dict()), program.layout, normalisation_inside(program), via)
+    weights = fingerprint(program.model.state_dict())
+    key = (weights, program.layout, normalisation_inside(program), via, _in_float(program))
     if key not in _translated:
-        while len(_translated) > 1:  # of the trained weights, and of those that int8's calibration prepared
+        while len(_translated) > 2:  # in float, as int8's calibration prepared it, and as int8-dynamic takes it
             del _translated[next(iter(_translated))]
         _translated[key] = tflite_onnx2tf.translate(program) if via == "onnx2tf" else _run_converter(program)
     return _translated[key]
+
+
+def _in_float(program: Program) -> bool:
+    return program.precision.name in ("fp32", "fp16")
 
 
 def _run_converter(program: Program) -> bytes:
@@ -97,7 +111,8 @@ def _run_converter(program: Program) -> bytes:
 
     size = program.image_size
     shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
-    entry = Entry(program.model, program.layout, normalisation_inside(program))
+    model = average_first(program.model) if _in_float(program) else program.model
+    entry = Entry(model, program.layout, normalisation_inside(program))
     try:
         converted = litert_torch.convert(entry.eval(), sample_kwargs={"image": torch.zeros(shape)})
         return bytes(converted.model_content())

@@ -2,17 +2,26 @@
 
 Exact folds only (float64 agrees to 1e-10): BatchNorm into the convolution or Linear before it (in the heads: after it),
 the two heads into one, D**-0.5 into q, the bias table into a constant, sub-sampling and q into one stride-2 1x1
-convolution, and qkv split into three Linears, so that no slice is left.
+convolution, qkv split into three Linears, so that no slice is left, and the mean over tokens taken before the last Linear
+of the last block, which then has one row to work on.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from levit_mobile.model import Attention, AttentionSubsample, BNLinear, ConvBN, LeViT, LinearBN, Residual
 
-__all__ = ["DeployAttention", "DeployLeViT", "DeployMLP", "fuse"]
+__all__ = ["DeployAttention", "DeployLeViT", "DeployMLP", "fuse", "mean_token"]
+
+
+def mean_token(x: Tensor) -> Tensor:
+    """(B, N, C) -> (B, C)."""
+    return x.mean(dim=1)
 
 
 class DeployAttention(nn.Module):
@@ -32,23 +41,26 @@ class DeployAttention(nn.Module):
         self.heads, self.resolution = bias.size(0), resolution
         self.register_buffer("bias", bias)  # (H, Nq, N)
 
-    def _per_head(self, x: Tensor) -> Tensor:
+    def per_head(self, x: Tensor) -> Tensor:
         """(B, N, H*D) -> (B*H, N, D). Three dimensions: delegates have no 4-D product without copies."""
         b, n, width = x.shape
         return x.reshape(b, n, self.heads, width // self.heads).transpose(1, 2).reshape(b * self.heads, n, -1)
 
     def _query(self, x: Tensor) -> Tensor:
         if isinstance(self.q, nn.Linear):
-            return self._per_head(self.q(x))
+            return self.per_head(self.q(x))
         b, _, c = x.shape
         picture = x.reshape(b, self.resolution, self.resolution, c).permute(0, 3, 1, 2)
-        return self._per_head(self.q(picture).permute(0, 2, 3, 1).reshape(b, -1, self.q.out_channels))
+        return self.per_head(self.q(picture).permute(0, 2, 3, 1).reshape(b, -1, self.q.out_channels))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B*H, Nq, N): queries times keys, without the bias."""
+        return torch.bmm(self._query(x), self.per_head(self.k(x)).transpose(1, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         b = x.size(0)
-        scores = torch.bmm(self._query(x), self._per_head(self.k(x)).transpose(1, 2))  # (B*H, Nq, N)
         bias = self.bias if b == 1 else self.bias.repeat(b, 1, 1)
-        heads = torch.bmm((scores + bias).softmax(dim=-1), self._per_head(self.v(x)))  # (B*H, Nq, V)
+        heads = torch.bmm((self.scores(x) + bias).softmax(dim=-1), self.per_head(self.v(x)))  # (B*H, Nq, V)
         _, n, width = heads.shape
         # Hardswish before the heads are joined: int8 then moves what the projection reads, and nothing is rounded twice.
         joined = self.act(heads).reshape(b, self.heads, n, width).transpose(1, 2).reshape(b, n, self.heads * width)
@@ -71,7 +83,7 @@ class DeployLeViT(nn.Module):
 
     Args:
         stem: convolutions and activations.
-        blocks: what follows, in order.
+        blocks: what follows, in order; the last one is an MLP with a residual.
         residual: for each block, whether its input is added to its output.
         head: the one Linear that both heads and their BatchNorms became.
         image_size: S in pixels.
@@ -85,18 +97,20 @@ class DeployLeViT(nn.Module):
         self.residual = tuple(residual)
         self.image_size = image_size
 
-    def tokens(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, N, C): the last stage's."""
+    def features(self, x: Tensor, mean: Callable[[Tensor], Tensor] = mean_token) -> Tensor:
+        """(B, 3, S, S) -> (B, C): what the head sees. ``mean`` is over tokens, (B, N, C) -> (B, C)."""
         x = self.stem(x)
         b, c, h, w = x.shape
         x = x.permute(0, 2, 3, 1).reshape(b, h * w, c)
-        for block, add in zip(self.blocks, self.residual, strict=True):
+        for block, add in zip(self.blocks[:-1], self.residual, strict=False):
             y = block(x)
             x = x + y if add else y
-        return x
+        last = cast(DeployMLP, self.blocks[-1])
+        # The mean of what a Linear gives is what it gives for the mean.
+        return mean(x) + last.down(mean(last.act(last.up(x))))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.tokens(x).mean(dim=1))
+        return cast(Tensor, self.head(self.features(x)))
 
 
 def fuse(model: LeViT) -> DeployLeViT:

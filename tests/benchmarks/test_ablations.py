@@ -24,12 +24,11 @@ def shipped(exported: Exported) -> TfliteRuntime:
 
 
 @pytest.fixture(scope="module")
-def ablations(tmp_path_factory: pytest.TempPathFactory) -> object:
-    from ablations import Ablations, prepared_float
+def ablations() -> object:
+    from ablations import Ablations, float_artifact
 
     calibration = bundled_calibration()
-    base = prepared_float(resolve_weights("demo"), calibration, tmp_path_factory.mktemp("base"))
-    return Ablations(base.read_bytes(), calibration.ranges, [])
+    return Ablations(float_artifact(resolve_weights("demo"), calibration), calibration.ranges, [])
 
 
 @pytest.fixture
