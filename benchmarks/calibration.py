@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from results import add_results_option, write
 from calib.calibrate import calibrate
 from calib.calibration import Calibration
 from calib.equalisation import choose_equalisation, equalise, measure_channels
+from calib.estimators import ESTIMATORS, estimate_ranges
 from calib.hardswish import fit_hardswish
 from calib.pictures import CalibrationSet, load_calibration_set
 from calib.ranges import fingerprint, measure_ranges
@@ -52,12 +54,14 @@ class Parts:
     on_grid: bool = True
     searched: bool = True
     fitted: bool = True
+    method: str = "min-max"
 
     def calibrate(self, model: DeployLeViT, pictures: CalibrationSet, spec: Preprocessing, weights: str) -> Calibration:
         """``calib.calibrate.calibrate`` with parts left out; a test says that it is the same with all of them."""
         equalisation = choose_equalisation(model, measure_channels(model, pictures, spec)) if self.equalised else {}
         model = equalise(model, equalisation)
         measured = measure_ranges(model, pictures, spec, weights=weights)
+        measured = estimate_ranges(self.method, model, measured, pictures, spec)
         values = dict(fit_hardswish(measured).values)
         if self.searched:
             values |= search_stem(model, values, pictures, spec)
@@ -68,9 +72,12 @@ class Parts:
         return Calibration(replace(measured, values=values), equalisation, rounded)
 
 
-def plain(model: DeployLeViT, pictures: CalibrationSet, spec: Preprocessing, weights: str) -> Calibration:
-    """Smallest and greatest values, and nothing else."""
-    return Calibration(measure_ranges(model, pictures, spec, weights=weights))
+def plain(
+    model: DeployLeViT, pictures: CalibrationSet, spec: Preprocessing, weights: str, method: str = "min-max"
+) -> Calibration:
+    """Ranges, and nothing else."""
+    ranges = measure_ranges(model, pictures, spec, weights=weights)
+    return Calibration(estimate_ranges(method, model, ranges, pictures, spec))
 
 
 WAYS: dict[str, _Maker] = {
@@ -79,7 +86,7 @@ WAYS: dict[str, _Maker] = {
     "Hardswish's lowest value not on a step": Parts(on_grid=False).calibrate,
     "the stem's ends not searched": Parts(searched=False).calibrate,
     "the stem's weights each to the nearest step": Parts(fitted=False).calibrate,
-    "smallest and greatest values alone": plain,
+    "ranges by min-max alone": plain,
 }
 
 
@@ -121,6 +128,7 @@ def rows(
     exam: Examination,
     samples: Sequence[int],
     seeds: Sequence[int],
+    methods: Sequence[str],
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(table, row, figures)."""
     first = next(iter(checkpoints.values()))
@@ -131,6 +139,10 @@ def rows(
         for way, make in WAYS.items():
             yield name, way, examined(checkpoint, make(model, pictures, spec, weights), exam)
     model, weights = fuse(first.model()), fingerprint(first.state)
+    for method in methods:
+        both = {method: Parts(method=method).calibrate, f"{method} alone": partial(plain, method=method)}
+        for way, make in both.items():
+            yield "methods", way, examined(first, make(model, pictures, spec, weights), exam)
     for count in samples:
         for seed in seeds:
             some = load_calibration_set(calib_data, spec, count=count, seed=seed)
@@ -147,6 +159,13 @@ def parser() -> argparse.ArgumentParser:
         "--samples", type=int, nargs="+", default=[16, 64, 256], help="numbers of pictures (%(default)s)"
     )
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="which of them (%(default)s)")
+    options.add_argument(
+        "--methods",
+        nargs="+",
+        choices=tuple(ESTIMATORS),
+        default=list(ESTIMATORS),
+        help="where ranges end (%(default)s)",
+    )
     add_results_option(options)
     return options
 
@@ -157,7 +176,7 @@ def main() -> None:
     exam = examination(args.data, checkpoint)
     checkpoints = {"bundled": checkpoint, "hardened": hardened(checkpoint)}
     found: dict[str, dict[str, Any]] = {}
-    for table, name, row in rows(checkpoints, args.calib_data, exam, args.samples, args.seeds):
+    for table, name, row in rows(checkpoints, args.calib_data, exam, args.samples, args.seeds, args.methods):
         found.setdefault(table, {})[name] = row
         print(
             f"{table}: {name}: {row['decibels']} dB, top-1 {row['top1']['share']:.2%}, {row['agreement']['share']:.2%}",

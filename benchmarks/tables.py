@@ -167,6 +167,15 @@ def calibration(results: Results) -> str:
     return f"{_table(header, rows)}\n\n`benchmarks/calibration.py`: {found['pictures']:,} pictures; PyTorch {_percent(exact)}."
 
 
+def calibration_methods(results: Results) -> str:
+    """Where ranges end, with the rest of the calibration and without."""
+    found = results["calibration"]["tables"]["methods"]
+    header = ["", "top-1", "agreement", "signal to noise", "alone: top-1", "agreement", "signal to noise"]
+    names = [name for name in found if f"{name} alone" in found]
+    rows = [[name, *_calibrated(found[name]), *_calibrated(found[f"{name} alone"])] for name in names]
+    return _table(header, rows)
+
+
 def calibration_pictures(results: Results) -> str:
     """How much the calibration depends on its pictures."""
     rows = [[name, *_calibrated(row)] for name, row in results["calibration"]["tables"]["pictures"].items()]
@@ -244,6 +253,7 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
         ("benchmarks/README.md", "results", details(results)),
         ("docs/quantisation.md", "policy", policy(results)),
         ("docs/quantisation.md", "calibration", calibration(results)),
+        ("docs/quantisation.md", "methods", calibration_methods(results)),
         ("docs/quantisation.md", "pictures", calibration_pictures(results)),
         ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from calib.calibration import Calibration
 from calib.equalisation import choose_equalisation, equalise, measure_channels
+from calib.estimators import estimate_ranges
 from calib.hardswish import fit_hardswish
 from calib.pictures import CalibrationSet
 from calib.ranges import measure_ranges
@@ -25,6 +26,7 @@ def calibrate(
     spec: Preprocessing,
     *,
     weights: str,
+    method: str = "min-max",
     step: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
 ) -> Calibration:
     """Find out what int8 needs to know. What each part gives is in docs/quantisation.md.
@@ -34,6 +36,7 @@ def calibrate(
         pictures: of the kind that the model will see; labels are not needed.
         spec: how pixels are normalised.
         weights: the checkpoint's fingerprint.
+        method: where ranges end, a name in ``ESTIMATORS``.
         step: called with what is about to happen; the work is done inside the context it returns.
 
     Raises:
@@ -44,9 +47,10 @@ def calibrate(
         equalisation = choose_equalisation(model, measure_channels(model, pictures, spec))
         model = equalise(model, equalisation)
     with step("measuring activation ranges"):
-        ranges = fit_hardswish(measure_ranges(model, pictures, spec, weights=weights))
+        ranges = measure_ranges(model, pictures, spec, weights=weights)
+        ranges = fit_hardswish(estimate_ranges(method, model, ranges, pictures, spec))
     with step("fitting the stem"):
         values = {**ranges.values, **search_stem(model, ranges.values, pictures, spec)}
         rounded = round_stem(model, values, pictures, spec)
-    method = "equalised; min-max; the stem by the next layer's error"
-    return Calibration(replace(ranges, values=values, method=method), equalisation, rounded)
+    told = f"equalised; {method}; the stem by the next layer's error"
+    return Calibration(replace(ranges, values=values, method=told), equalisation, rounded)

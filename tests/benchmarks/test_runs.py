@@ -115,18 +115,19 @@ def test_policy(exported: Exported, pictures: Path, tmp_path: Path) -> None:
 
 
 def test_calibration(pictures: Path, tmp_path: Path) -> None:
-    words = ["--data", pictures, "--calib-data", pictures, "--samples", 3, "--seeds", 0, 4]
+    words = ["--data", pictures, "--calib-data", pictures, "--samples", 3, "--seeds", 0, 4, "--methods", "mse"]
     found = result("calibration", tmp_path, *words)
     assert found["pictures"] == 6
-    assert list(found["tables"]) == ["bundled", "hardened", "pictures"]
+    assert list(found["tables"]) == ["bundled", "hardened", "methods", "pictures"]
     assert list(found["tables"]["bundled"]) == list(found["tables"]["hardened"])
+    assert list(found["tables"]["methods"]) == ["mse", "mse alone"]
     assert list(found["tables"]["pictures"]) == ["3 pictures, seed 0", "3 pictures, seed 4"]
     bundled, hardened = (
         {name: row["decibels"] for name, row in found["tables"][model].items()} for model in ("bundled", "hardened")
     )
     # Hardening does next to nothing to what is equalised, and undoes what is not.
     assert abs(bundled["as shipped"] - hardened["as shipped"]) < 2
-    for name in ("channels not equalised", "smallest and greatest values alone"):
+    for name in ("channels not equalised", "ranges by min-max alone"):
         assert hardened[name] < bundled[name] - 10
 
 
