@@ -37,11 +37,15 @@ class Calibration:
         ranges: of the activations of the prepared model.
         equalisation: {group of channels: how it is rescaled}.
         rounded: {layer: its constants in int8}, of the equalised model.
+        kept: layers that stay float, the most sensitive first.
+        sensitivity: {layer: signal to noise of the logits, in decibels, when it alone is int8}, if that was measured.
     """
 
     ranges: Ranges
     equalisation: Mapping[str, Equalisation] = field(default_factory=dict)
     rounded: Mapping[str, RoundedLayer] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
+    sensitivity: Mapping[str, float] = field(default_factory=dict)
 
     def prepare(self, model: DeployLeViT) -> DeployLeViT:
         """The model that the ranges are of: a copy, equalised, with the weights that int8 will have where they are known.
@@ -51,7 +55,12 @@ class Calibration:
         """
         model = equalise(model, self.equalisation)
         layers = dict(model.named_modules())
+        for name in self.kept:
+            if not isinstance(layers.get(name), nn.Linear | nn.Conv2d):
+                raise CalibrationError(f"this model has no layer {name} to keep in float; leave the calibration out")
         for name, rounded in self.rounded.items():
+            if name in self.kept:
+                continue
             layer = layers.get(name)
             if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.weight.shape != rounded.weight.shape:
                 raise CalibrationError(
@@ -85,6 +94,8 @@ class Calibration:
                 for name, layer in sorted(self.rounded.items())
             },
         }
+        if self.kept or self.sensitivity:
+            about |= {"kept": list(self.kept), "sensitivity": dict(sorted(self.sensitivity.items()))}
         return json.dumps(about, indent=1) + "\n"
 
 
@@ -131,7 +142,12 @@ def _parse(text: str, name: str) -> Calibration:
             str(k): Equalisation(_positive(row["scale"]), tuple(_unpack(row["shift"]).tolist()))
             for k, row in data["equalisation"].items()
         }
-        return Calibration(ranges, equalisation, {str(k): _layer(row) for k, row in data["rounded"].items()})
+        rounded = {str(k): _layer(row) for k, row in data["rounded"].items()}
+        kept, sensitivity = data.get("kept", []), data.get("sensitivity", {})
+        if not (isinstance(kept, list) and all(isinstance(name, str) for name in kept)):
+            raise ValueError("kept is not a list of names")
+        decibels = {str(k): float(v) for k, v in sensitivity.items()}
+        return Calibration(ranges, equalisation, rounded, tuple(kept), decibels)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise CalibrationError(f"{name}: not a file of activation ranges ({error})") from error
 

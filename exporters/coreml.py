@@ -66,7 +66,7 @@ def _convert(tools: Any, program: Program) -> Any:
     form: nn.Module = ChannelsFirstLeViT(program.model)
     if precision == "int8":
         assert program.ranges is not None
-        form = quantize_static(form, program.ranges)
+        form = quantize_static(form, program.ranges, kept=program.kept)
     entry = Pictures(form, program.preprocessing).eval()
     exported = torch.export.export(entry, (torch.zeros(1, 3, size, size),)).run_decompositions({})
     common: dict[str, Any] = {

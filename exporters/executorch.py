@@ -115,7 +115,7 @@ def _in_precision(program: Program, half: bool) -> DeployLeViT:
     if program.precision.name == "int8":
         assert program.ranges is not None
         between = getattr(torch, program.options.get("activations", "float32"))
-        return quantize_static(program.model, program.ranges, between)
+        return quantize_static(program.model, program.ranges, between, kept=program.kept)
     if program.precision.name == "int8-dynamic":
         return quantize_dynamic(program.model)
     if half:

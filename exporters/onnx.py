@@ -38,7 +38,7 @@ def export(program: Program, folder: Path) -> Path:
     model = program.model
     if program.precision.name == "int8":
         assert program.ranges is not None
-        model = quantize_static(model, program.ranges)
+        model = quantize_static(model, program.ranges, kept=program.kept)
     try:
         graph = to_onnx(_Entry(model, program.layout).eval(), torch.zeros(shape), dynamic=dynamic)
         _describe(graph, program)

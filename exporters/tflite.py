@@ -50,7 +50,7 @@ def export(program: Program, folder: Path) -> Path:
         UsageError: a label that cannot be written; found before the long part.
     """
     check_labels(program.labels, program.checkpoint.num_classes)
-    model = quantize(float_graph(program), program.precision, program.ranges, program.io_dtype)
+    model = quantize(float_graph(program), program.precision, program.ranges, program.io_dtype, program.kept)
     if program.precision.name.startswith("int8"):
         model = pack_constants(model)
     if program.options.get("activations") == "auto" and fits_half(program.model, program.preprocessing):

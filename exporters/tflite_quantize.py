@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Collection
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,9 @@ _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
 _MOVES = ("RESHAPE", "TRANSPOSE", "PAD")
 
 
-def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype: IoDtype) -> Graph:
+def quantize(
+    graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype: IoDtype, kept: Collection[str] = ()
+) -> Graph:
     """The float graph, with ``name_tensors``' names, in another precision.
 
     Args:
@@ -43,6 +47,7 @@ def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype
         precision: fp32 changes nothing inside.
         ranges: of the activations; int8 needs them, and so does an ``io_dtype`` other than float32.
         io_dtype: of input and output.
+        kept: layers that stay float in int8.
 
     Raises:
         ExportError: the quantiser refused, or a range is missing.
@@ -53,9 +58,11 @@ def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype
             if INT8_POLICY[operator] == "int8":
                 for name in names:
                     recipe.add_static_config(".*", name, activation_num_bits=8, weight_num_bits=8)
-        for name in _residual_moves(graph):
-            for kind in _OPERATORS["movement"]:
-                recipe.add_quantization_config(f"^{re.escape(name)};$", kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        float_layers = [op for kind, op in operators(graph) if kind in _LAYERS and _layer_name(graph, op) in kept]
+        outputs = [tensor_name(graph, op.outputs[0]) for op in (*_float_moves(graph, kept), *float_layers)]
+        kinds = [name for operator in ("movement", "linear", "convolution") for name in _OPERATORS[operator]]
+        for output, kind in product(outputs, kinds):
+            recipe.add_quantization_config(f"^{re.escape(output)};$", kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
     elif precision.name == "int8-dynamic":
         for name in (_Name.CONV_2D, _Name.FULLY_CONNECTED):
             recipe.add_dynamic_config(".*", name, num_bits=8)
@@ -73,7 +80,7 @@ def quantize(graph: Graph, precision: Precision, ranges: Ranges | None, io_dtype
         if io_dtype != "float32":
             known["image"] = (0.0, 255.0)  # so that the scale is 1: one step is one level of a pixel
         if precision.name == "int8":
-            lift_weights(graph, known)
+            lift_weights(graph, known, kept)
     return _run(graph, recipe, known)
 
 
@@ -116,7 +123,7 @@ def activation_ranges(graph: Graph, ranges: Ranges) -> _Ranges:
     ops = list(operators(graph))
     for kind, op in ops:
         if kind in _LAYERS:
-            layer = tensor_name(graph, op.inputs[1]).removesuffix(".weight")
+            layer = _layer_name(graph, op)
             known[op.inputs[0]], known[op.outputs[0]] = measured(f"{layer}.in"), measured(f"{layer}.out")
     moves = [op for kind, op in ops if kind in _MOVES]
     for op in moves + moves[::-1]:  # with the flow, then against it
@@ -126,20 +133,47 @@ def activation_ranges(graph: Graph, ranges: Ranges) -> _Ranges:
     return {tensor_name(graph, index): pair for index, pair in known.items()}
 
 
-def _residual_moves(graph: Graph) -> list[str]:
-    """Outputs of the moves between two ADDs: they carry the residual stream, and that stays float."""
+def _float_moves(graph: Graph, kept: Collection[str]) -> list[Any]:
+    """The moves that carry floats: the residual stream between two ADDs, what float layers read and write, and what no layer
+    in int8 has to do with."""
     ops = list(operators(graph))
     sums = {index for kind, op in ops if kind == "ADD" for index in op.outputs}
     summed = {index for kind, op in ops if kind == "ADD" for index in op.inputs}
-    moves = (op for kind, op in ops if kind in _MOVES)
-    return [tensor_name(graph, op.outputs[0]) for op in moves if op.inputs[0] in sums and op.outputs[0] in summed]
+    moves = [op for kind, op in ops if kind in _MOVES]
+    layers = [op for kind, op in ops if kind in _LAYERS]
+    float_chains = _chains(moves, [op for op in layers if _layer_name(graph, op) in kept])
+    int8_chains = _chains(moves, [op for op in layers if _layer_name(graph, op) not in kept])
+
+    def carries_floats(op: Any) -> bool:
+        in_stream = op.inputs[0] in sums and op.outputs[0] in summed
+        return in_stream or id(op) in float_chains or id(op) not in int8_chains
+
+    return [op for op in moves if carries_floats(op)]
 
 
-def lift_weights(graph: Graph, ranges: _Ranges) -> int:
-    """``lift_dead_channels`` for every layer, in place; how many channels it changed."""
+def _chains(moves: list[Any], layers: list[Any]) -> set[int]:
+    """The ids of the moves, in order, that end at what one of these layers reads, or begin at what one writes."""
+    read, written, found = {op.inputs[0] for op in layers}, {op.outputs[0] for op in layers}, set[int]()
+    for op in moves:
+        if op.inputs[0] in written:
+            written.add(op.outputs[0])
+            found.add(id(op))
+    for op in moves[::-1]:
+        if op.outputs[0] in read:
+            read.add(op.inputs[0])
+            found.add(id(op))
+    return found
+
+
+def _layer_name(graph: Graph, op: Any) -> str:
+    return tensor_name(graph, op.inputs[1]).removesuffix(".weight")
+
+
+def lift_weights(graph: Graph, ranges: _Ranges, kept: Collection[str] = ()) -> int:
+    """``lift_dead_channels`` for every layer that is not kept in float, in place; how many channels it changed."""
     lifted = 0
     for kind, op in operators(graph):
-        if kind not in _LAYERS:
+        if kind not in _LAYERS or _layer_name(graph, op) in kept:
             continue
         weight, bias = constant(graph, op.inputs[1]), constant(graph, op.inputs[2])
         assert weight is not None

@@ -196,6 +196,7 @@ def _manifest(
             "method": program.ranges.method,
             "samples": program.ranges.samples,
             "digest": program.ranges.digest,
+            "kept": list(program.calibration.kept) if program.calibration is not None else [],
         },
         "tools": {
             "levit-mobile": __version__,

@@ -15,7 +15,7 @@ from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.quantize import Precision, get_precision
 
-__all__ = ["IoDtype", "Layout", "Program", "build_program", "class_names", "missing_ranges"]
+__all__ = ["IoDtype", "Layout", "Program", "build_program", "calibration_for", "class_names", "missing_ranges"]
 
 IoDtype = Literal["float32", "int8", "uint8"]
 Layout = Literal["nhwc", "nchw"]
@@ -56,6 +56,11 @@ class Program:
     def ranges(self) -> Ranges | None:
         """Of the activations; there whenever the precision needs them."""
         return None if self.calibration is None else self.calibration.ranges
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Layers that stay float although the precision is int8."""
+        return frozenset() if self.calibration is None else frozenset(self.calibration.kept)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -109,7 +114,8 @@ def build_program(
     weights = fingerprint(checkpoint.state)
     model = fuse(checkpoint.model())
     if row.needs_ranges or io_dtype != "float32":
-        calibration = calibration or _bundled(weights, row.name if row.needs_ranges else f"--io-dtype {io_dtype}")
+        what = row.name if row.needs_ranges else f"--io-dtype {io_dtype}"
+        calibration = calibration or calibration_for(checkpoint, what)
         calibration.ranges.check(weights)
         if row.needs_ranges:
             model = calibration.prepare(model)
@@ -151,8 +157,13 @@ def missing_ranges(what: str) -> CalibrationError:
     )
 
 
-def _bundled(weights: str, what: str) -> Calibration:
+def calibration_for(checkpoint: Checkpoint, what: str) -> Calibration:
+    """The calibration in the package, if it is of these weights.
+
+    Raises:
+        CalibrationError: it is not; ``what`` needs it.
+    """
     calibration = bundled_calibration()
-    if calibration.ranges.weights != weights:
+    if calibration.ranges.weights != fingerprint(checkpoint.state):
         raise missing_ranges(what)
     return calibration

@@ -8,6 +8,7 @@ int32's steps.
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any, TypeVar, cast
 
 import torch
@@ -116,7 +117,9 @@ class DynamicLinear(_Int8Weight, nn.Linear):
         return F.linear(x, self._weight(), self.bias)
 
 
-def quantize_static(model: _Model, ranges: Ranges, between: torch.dtype = torch.float32) -> _Model:
+def quantize_static(
+    model: _Model, ranges: Ranges, between: torch.dtype = torch.float32, *, kept: Collection[str] = ()
+) -> _Model:
     """A copy with every convolution and Linear in int8, as the policy ``INT8_POLICY`` has it.
 
     Attention-bias tables, (heads, Nq, N), take the values that they have when they are packed into int8.
@@ -125,6 +128,7 @@ def quantize_static(model: _Model, ranges: Ranges, between: torch.dtype = torch.
         model: the deploy form, or one whose layers are called the same; float32; is not changed.
         ranges: of the input and output of every layer.
         between: in what everything is computed that is not int8: float32 or float16. Input and logits stay float32.
+        kept: layers that stay as they are.
 
     Raises:
         CalibrationError: a range is missing.
@@ -136,6 +140,8 @@ def quantize_static(model: _Model, ranges: Ranges, between: torch.dtype = torch.
         return ranges.values[name]
 
     def replaced(name: str, layer: nn.Linear | nn.Conv2d) -> nn.Module:
+        if name in kept:
+            return layer
         before, after = ends(f"{name}.in"), ends(f"{name}.out")
         flat = layer.weight.detach().flatten(1).numpy()
         assert layer.bias is not None  # BatchNorm left one in every layer

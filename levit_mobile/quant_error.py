@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from calib.hardswish import feeds_hardswish
 from levit_mobile.errors import UsageError
 from levit_mobile.fuse import DeployLeViT
+from levit_mobile.preprocess import normalise
 from levit_mobile.program import Program
 from levit_mobile.qdq import quantize_dynamic, quantize_static
 
-__all__ = ["Errors", "LayerError", "quant_error", "quantised_program"]
+__all__ = ["Errors", "LayerError", "in_pytorch", "quant_error", "quantised_program", "sensitivities"]
 
 _Arrays = npt.NDArray[np.floating]
 _LAYERS = (nn.Linear, nn.Conv2d)
@@ -67,7 +68,25 @@ def quantised_program(program: Program) -> DeployLeViT:
         raise UsageError(
             f"{program.precision.name} has no quantised layers to look at; this is for int8 and int8-dynamic"
         )
-    return quantize_static(program.model, program.ranges)
+    return quantize_static(program.model, program.ranges, kept=program.kept)
+
+
+def in_pytorch(program: Program) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """The quantised program as something to show pictures to: uint8 (B, S, S, 3) -> float32 (B, classes).
+
+    Raises:
+        UsageError: its precision has no quantisation that could be written out.
+    """
+    model, spec = quantised_program(program), program.preprocessing
+    at_once = 1 if program.precision.name == "int8-dynamic" else 16  # scales are of one picture there
+
+    def run(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        x = torch.from_numpy(normalise(pixels, spec))
+        with torch.inference_mode():
+            logits: npt.NDArray[np.float32] = torch.cat([model(part) for part in x.split(at_once)]).numpy()
+        return logits
+
+    return run
 
 
 def quant_error(
@@ -109,6 +128,20 @@ def quant_error(
         layers.append(LayerError(name, own, _decibels(exact, whole), so_far, artifact))
         progress(1)
     return Errors(layers, _decibels(exact, found[""]), _decibels(exact, logits))
+
+
+def sensitivities(program: Program, x: Tensor) -> dict[str, float]:
+    """{layer: signal to noise of the logits, in decibels, when it alone is quantised}; x is (B, 3, S, S), normalised."""
+    assert program.ranges is not None
+    quantised = quantize_static(program.model, program.ranges)
+    trial = copy.deepcopy(program.model)
+    exact = dict(_outputs(trial, x, len(x), only=""))[""]
+    found = {}
+    for name, layer in program.model.named_modules():
+        if isinstance(layer, _LAYERS):
+            _, whole = _with(trial, name, quantised.get_submodule(name), x, len(x))
+            found[name] = _decibels(exact, whole)
+    return found
 
 
 def _seen(name: str, output: _Arrays) -> _Arrays:

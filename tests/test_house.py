@@ -46,7 +46,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.quant_error",
         "levit_mobile.runtimes",
     ),
-    ("levit_mobile.bench", "levit_mobile.pipeline", "levit_mobile.targets"),
+    ("levit_mobile.bench", "levit_mobile.mixed", "levit_mobile.pipeline", "levit_mobile.targets"),
     ("levit_mobile.cli", "levit_mobile.__main__"),
 )
 

@@ -93,6 +93,13 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
 @click.option(
     "--calib-samples", type=click.IntRange(1), default=128, show_default=True, help="How many of them to use."
 )
+@click.option(
+    "--calib-method",
+    type=click.Choice(("min-max", "percentile", "mse", "entropy")),
+    default="min-max",
+    show_default=True,
+    help="Where ranges end; for weights with rare, far outliers.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Which of them are chosen.")
 @click.option(
     "--labels",
@@ -121,6 +128,11 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
 @click.option(
     "--eval-data", type=click.Path(path_type=Path), help="Labelled pictures; the accuracy goes into the manifest."
 )
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    help="Leave as many layers of int8 in float as its top-1 on --eval-data needs to lose at most so many percentage points.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
 @click.option(
     "--allow-drift", is_flag=True, help="Write the bundle although it is too far from PyTorch; it will say so."
@@ -135,6 +147,7 @@ def command(
     variant: str | None,
     calib_data: Path | None,
     calib_samples: int,
+    calib_method: str,
     seed: int,
     label_file: Path | None,
     io_dtype: IoDtype,
@@ -143,6 +156,7 @@ def command(
     license: str,
     out: Path | None,
     eval_data: Path | None,
+    max_drop: float | None,
     overwrite: bool,
     allow_drift: bool,
     as_json: bool,
@@ -165,6 +179,12 @@ def command(
     if io_dtype != "float32":
         needed.append(f"--io-dtype {io_dtype}")
     _check_calibration(calib_data, needed)
+    if max_drop is not None and eval_data is None:
+        raise UsageError(
+            "--max-drop counts right answers; type --eval-data DIR with labelled pictures, one folder a class"
+        )
+    if max_drop is not None and "int8" not in chosen:
+        raise UsageError("--max-drop is for int8; type --int8 too")
     asked = {name: value for name in _OPTIONS if (value := options[name.replace("-", "_")]) is not None}
     plan = [
         check_request(target, name, io_dtype, layout, _of_target(asked, target, kinds))
@@ -202,7 +222,14 @@ def command(
         accuracy = partial(_accuracy, checkpoint, find_labelled(eval_data, list(names)), steps)
     calibration = None
     if needed and calib_data is not None:
-        calibration = _calibrate(checkpoint, calib_data, calib_samples, seed, steps)
+        calibration = _calibrate(checkpoint, calib_data, calib_samples, seed, calib_method, steps)
+    if max_drop is not None:
+        assert eval_data is not None
+        from levit_mobile.cli.mixed import hold_accuracy
+        from levit_mobile.program import calibration_for
+
+        calibration = calibration or calibration_for(checkpoint, "int8")
+        calibration = hold_accuracy(checkpoint, calibration, eval_data, names, max_drop, output, steps)
     with steps.step("fusing"):
         programs = [
             build_program(
@@ -251,7 +278,7 @@ def _of_target(asked: Mapping[str, str], target: str, kinds: Sequence[str]) -> d
 def _check_calibration(source: Path | None, needed: list[str]) -> None:
     """Refuse options about calibration that would have no effect."""
     told = click.get_current_context().get_parameter_source
-    for name in ("calib_data", "calib_samples", "seed"):
+    for name in ("calib_data", "calib_samples", "calib_method", "seed"):
         option = f"--{name.replace('_', '-')}"
         if told(name) is ParameterSource.DEFAULT or (name == "calib_data" and needed):
             continue
@@ -274,7 +301,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, steps: Steps) -> Calibration:
+def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, method: str, steps: Steps) -> Calibration:
     from calib.calibrate import calibrate
     from calib.calibration import load_calibration
     from calib.familiar import unfamiliar
@@ -294,7 +321,8 @@ def _calibrate(checkpoint: Checkpoint, source: Path, count: int, seed: int, step
             "pictures of your kind, and see that mean and std are those of training",
             err=True,
         )
-    return calibrate(fuse(checkpoint.model()), pictures, spec, weights=fingerprint(checkpoint.state), step=steps.step)
+    weights = fingerprint(checkpoint.state)
+    return calibrate(fuse(checkpoint.model()), pictures, spec, weights=weights, method=method, step=steps.step)
 
 
 def _accuracy(checkpoint: Checkpoint, pictures: LabelledPictures, steps: Steps, runtime: Runtime) -> dict[str, Any]:

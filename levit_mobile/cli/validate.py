@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
-from levit_mobile.bundle import Bundle, open_bundle
+from levit_mobile.bundle import open_bundle
 from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
-from levit_mobile.cli.origin import checkpoint_of
+from levit_mobile.cli.origin import checkpoint_of, program_of
 from levit_mobile.errors import UsageError
 from levit_mobile.evaluate import Model, compare, count_several
 from levit_mobile.quantize import tolerance_for
@@ -89,7 +87,9 @@ def command(
             checkpoint = checkpoint_of(opened, weights, steps)
             reference = _reference(checkpoint)
             if opened.manifest["artifact"]["precision"] in ("int8", "int8-dynamic"):
-                models[_PROGRAM] = _program(opened, checkpoint)
+                from levit_mobile.quant_error import in_pytorch
+
+                models[_PROGRAM] = in_pytorch(program_of(opened, checkpoint))
         with steps.counter("running pictures", len(pictures)) as advance:
             counts = count_several(
                 models, pictures.batches(opened.preprocessing), reference=reference, progress=advance
@@ -140,23 +140,3 @@ def _reference(checkpoint: Checkpoint) -> Model:
     from levit_mobile.pipeline import reference_model
 
     return reference_model(checkpoint)
-
-
-def _program(bundle: Bundle, checkpoint: Checkpoint) -> Model:
-    """The quantised program that the artifact was made from, in PyTorch."""
-    import torch
-
-    from levit_mobile.cli.origin import program_of
-    from levit_mobile.preprocess import normalise
-    from levit_mobile.quant_error import quantised_program
-
-    program = quantised_program(program_of(bundle, checkpoint))
-    at_once = 1 if bundle.manifest["artifact"]["precision"] == "int8-dynamic" else 16
-
-    def run(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        x = torch.from_numpy(normalise(pixels, bundle.preprocessing))
-        with torch.inference_mode():
-            logits: npt.NDArray[np.float32] = torch.cat([program(part) for part in x.split(at_once)]).numpy()
-        return logits
-
-    return run

@@ -189,21 +189,21 @@ def test_int8_of_other_weights_without_pictures(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8-dynamic"])
-@pytest.mark.parametrize("option", ["--calib-data", "--calib-samples", "--seed"])
+@pytest.mark.parametrize("option", ["--calib-data", "--calib-samples", "--calib-method", "--seed"])
 def test_options_for_int8_without_it(export: Levit, here: Path, option: str, precision: str) -> None:
     """Also where the value is the default: who types it expects something of it."""
-    value = here if option == "--calib-data" else 128 if option == "--calib-samples" else 0
+    value = {"--calib-data": here, "--calib-samples": 128, "--calib-method": "min-max", "--seed": 0}[option]
     answer = export("--precision", precision, option, value)
     assert (answer.code, answer.out, answer.err) == (2, "", f"error: {option} is for int8; type --int8 too\n")
 
 
-@pytest.mark.parametrize("option", ["--calib-samples", "--seed"])
-def test_options_for_pictures_that_are_not_read(export: Levit, here: Path, option: str) -> None:
+@pytest.mark.parametrize(("option", "value"), [("--calib-samples", 1), ("--calib-method", "mse"), ("--seed", 1)])
+def test_options_for_pictures_that_are_not_read(export: Levit, here: Path, option: str, value: object) -> None:
     for needing in (["--int8"], ["--io-dtype", "uint8"], ["--precision", "fp16", "--precision", "int8"]):
-        answer = export(*needing, option, 1)
+        answer = export(*needing, option, value)
         told = f"error: {option} is about the pictures of --calib-data; type --calib-data DIR too\n"
         assert (answer.code, answer.out, answer.err) == (2, "", told)
-        answer = export(*needing, "--calib-data", "calibration.json", option, 1)
+        answer = export(*needing, "--calib-data", "calibration.json", option, value)
         told = f"error: {option} is about pictures, but calibration.json holds measured ranges; leave {option} out\n"
         assert (answer.code, answer.out, answer.err) == (2, "", told)
 
@@ -217,6 +217,22 @@ def test_accuracy_pictures_that_are_not_there(early: Callable[..., str], here: P
     assert early("--eval-data", "none") == "error: --eval-data none: no such file or folder"
     draw("30x30").save(here / "a.png")
     assert early("--eval-data", ".").startswith("error: .: pictures lie loose in it; ")
+
+
+def test_a_drop_that_cannot_be_counted(early: Callable[..., str], here: Path, strange: Path) -> None:
+    wanted = "error: --max-drop counts right answers; type --eval-data DIR with labelled pictures, one folder a class"
+    assert early("--int8", "--max-drop", 0.5) == wanted
+    assert early("--max-drop", 0.5, "--eval-data", here) == "error: --max-drop is for int8; type --int8 too"
+    draw("30x30").save(here / "a.png")
+    assert early("--int8", "--max-drop", 1, "--eval-data", here).startswith(
+        f"error: {here}: pictures lie loose in it; "
+    )
+    (here / "photos" / "class_0").mkdir(parents=True)
+    draw("30x30").save(here / "photos" / "class_0" / "a.png")
+    lacking = early("--int8", "--max-drop", 1, "--eval-data", here / "photos", "--weights", strange)
+    assert lacking.startswith(
+        "error: int8 needs activation ranges, and the ones in the package belong to the demo weights"
+    )
 
 
 def test_a_folder_that_is_there(early: Callable[..., str], here: Path) -> None:

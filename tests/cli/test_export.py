@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from commands import Answer, Levit
 from exports import PRECISIONS, Exported, labelled_pictures, run_script
+from pictures import draw
 
+from calib.calibration import bundled_calibration
 from exporters.tflite_graph import operators, read_graph, set_constant, write_graph
 from levit_mobile.bundle import open_bundle
+from levit_mobile.fuse import fuse
 from levit_mobile.golden import golden_pictures
+from levit_mobile.preprocess import IMAGENET, normalise, resize_and_crop
 from levit_mobile.weights import resolve_weights
 
 pytestmark = pytest.mark.slow
@@ -206,6 +212,64 @@ def test_accuracy_in_text(export: Levit, ready_made: list[str], here: Path) -> N
     (line,) = (line for line in answer.out.splitlines() if line.startswith("  accuracy"))
     assert " top-1 of 6 (95 % interval " in line
     assert "  measuring accuracy (" in answer.err
+
+
+@pytest.fixture
+def recognised(here: Path) -> Path:
+    """Twelve drawn pictures, in folders that are called as the demo model calls them."""
+    checkpoint = resolve_weights("demo")
+    model = fuse(checkpoint.model())
+    for n in range(12):
+        picture = draw(f"{300 + 7 * n}x{280 - n}")
+        x = torch.from_numpy(normalise(resize_and_crop(picture, IMAGENET)[None], IMAGENET))
+        with torch.inference_mode():
+            name = (checkpoint.labels or ())[int(model(x).argmax())]
+        (here / "recognised" / name).mkdir(parents=True, exist_ok=True)
+        picture.save(here / "recognised" / name / f"{n}.png")
+    return here / "recognised"
+
+
+def test_nothing_need_stay_float(export: Levit, ready_made: list[str], here: Path, recognised: Path) -> None:
+    answer = export("--int8", "--max-drop", 10, "--eval-data", recognised, "--out", "easy")
+    assert answer.code == 0
+    assert "kept       nothing need stay float" in answer.out
+    assert re.search(
+        r"int8       [\d.]+% top-1 of 12 in PyTorch, float 100.00%; at most 10 points may be lost", answer.out
+    )
+    assert "All layers are in the bundle's calibration.json." in answer.out
+    assert "counting right answers, 0 of 71 layers in float" in answer.err
+    assert open_bundle(here / "easy").manifest["calibration"]["kept"] == []
+    sensitivity = json.loads((here / "easy" / "calibration.json").read_text())["sensitivity"]
+    assert len(sensitivity) == 71
+    worst = sorted(sensitivity, key=lambda name: sensitivity[name])[:10]
+    table = answer.out.split("logits, only it  kept\n")[1].splitlines()
+    assert [line.split()[0] for line in table[:10]] == worst
+
+
+def test_a_layer_stays_float(export: Levit, ready_made: list[str], here: Path, recognised: Path) -> None:
+    """The head's outputs are spoilt; so it is kept, and again where that bundle's calibration is used."""
+    calibration = bundled_calibration()
+    values = {**calibration.ranges.values, "head.out": (-1e4, 1e4)}
+    spoilt = replace(calibration, ranges=replace(calibration.ranges, values=values))
+    (here / "spoilt.json").write_text(spoilt.to_json(), "utf-8")
+    ask = ("--int8", "--calib-data", "spoilt.json", "--max-drop", 10, "--eval-data", recognised)
+    answer = export(*ask, "--out", "kept")
+    assert answer.code == 0
+    assert "kept       1 of 71 layers stay float, and " in answer.out
+    assert re.search(r"^head +-?[\d.]+ dB  float$", answer.out, re.MULTILINE)
+    assert open_bundle(here / "kept").manifest["calibration"]["kept"] == ["head"]
+    again = export("--int8", "--calib-data", here / "kept" / "calibration.json", "--out", "again")
+    assert again.code == 0
+    assert open_bundle(here / "again").manifest["calibration"]["kept"] == ["head"]
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse", "entropy"])
+def test_ends_of_ranges_by_another_method(export: Levit, ready_made: list[str], here: Path, method: str) -> None:
+    labelled_pictures(here / "labelled")
+    ask = ("--int8", "--calib-data", here / "labelled", "--calib-samples", 2, "--allow-drift", "--calib-method", method)
+    assert export(*ask, "--out", "other").code == 0
+    told = open_bundle(here / "other").manifest["calibration"]["method"]
+    assert told == f"equalised; {method}; the stem by the next layer's error"
 
 
 def test_calibration_pictures(export: Levit, ready_made: list[str], here: Path) -> None:

@@ -93,6 +93,8 @@ def test_version(levit: Levit) -> None:
         (["export", "--target", "tflite", "--precision", "int3"], "'int3' is not one of 'fp32', 'fp16', 'int8'"),
         (["export", "--target", "tflite", "--io-dtype", "int16"], "'int16' is not one of 'float32', 'int8', 'uint8'"),
         (["export", "--target", "tflite", "--calib-samples", "0"], "0 is not in the range x>=1"),
+        (["export", "--target", "tflite", "--max-drop", "101"], "101.0 is not in the range 0<=x<=100"),
+        (["export", "--target", "tflite", "--calib-method", "kl"], "'kl' is not one of 'min-max', 'percentile', 'mse'"),
         (["export", "--target", "tflite", "stray"], "Got unexpected extra argument (stray)"),
     ],
 )

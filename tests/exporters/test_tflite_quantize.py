@@ -254,7 +254,7 @@ def test_a_quantiser_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bias_without_lifting_overflows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Why there is ``lift_weights``: without it the bias does not fit into an int32."""
-    monkeypatch.setattr("exporters.tflite_quantize.lift_weights", lambda graph, ranges: 0)
+    monkeypatch.setattr("exporters.tflite_quantize.lift_weights", lambda graph, ranges, kept: 0)
     model = network(dead=40.0)
     with pytest.raises(RuntimeWarning, match="invalid value encountered in cast"):
         quantize(as_graph(model), PRECISIONS["int8"], measured(model), "float32")
