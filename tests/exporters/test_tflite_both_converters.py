@@ -52,9 +52,15 @@ def test_the_delegate_takes_all_of_it(onnx2tf_exported: Exported, precision: str
 def test_the_same_work_as_with_the_other_converter(
     onnx2tf_exported: Exported, exported: Exported, precision: str
 ) -> None:
-    """Only reshapes may differ, and changes of number format between them."""
+    """Only reshapes may differ, and changes of number format between them.
+
+    In float litert-torch gets the attentions between stages in another form, with two Linears as grouped convolutions.
+    """
     mine = bundle(onnx2tf_exported, precision).manifest["operators"]
-    theirs = open_bundle(exported.bundle(f"levit_128s-{precision}-tflite")).manifest["operators"]
+    theirs = dict(open_bundle(exported.bundle(f"levit_128s-{precision}-tflite")).manifest["operators"])
+    if precision == "fp32":
+        for kind, more in {"CONV_2D": -2, "FULLY_CONNECTED": 2, "TRANSPOSE": 2}.items():
+            theirs[kind] += more
     free = ("RESHAPE", "QUANTIZE", "DEQUANTIZE")
     assert {k: v for k, v in mine.items() if k not in free} == {k: v for k, v in theirs.items() if k not in free}
     for kind in free:

@@ -219,11 +219,25 @@ def test_a_range_that_is_missing(missing: str) -> None:
         activation_ranges(attention()[0], Ranges("", values, "min-max", 1, ""))
 
 
-def test_something_between_an_attention_and_its_projection() -> None:
-    """It is moved, and nobody knows its range."""
-    ranges = Ranges("", VALUES, "min-max", 1, "")
-    with pytest.raises(ExportError, match=r"^ai-edge-quantizer could not quantise the model: "):
-        quantize(attention(between=True)[0], PRECISIONS["int8"], ranges, "float32")
+def test_what_no_layer_reads_is_moved_in_float() -> None:
+    """Something comes between a move and the projection, so nobody knows the range of what is moved."""
+    graph, _ = attention(between=True)
+    found = types(quantize(graph, PRECISIONS["int8"], Ranges("", VALUES, "min-max", 1, ""), "float32"))
+    moved = [(inputs[0], output) for kind, inputs, output in found if kind == "RESHAPE"]
+    assert moved == [("INT8", "INT8"), ("INT8", "INT8"), ("FLOAT32", "FLOAT32"), ("INT8", "INT8")]
+
+
+@pytest.mark.parametrize("kept", [("a.v",), ("a.proj",), ("a.v", "a.proj")])
+def test_what_float_layers_read_and_write_is_moved_in_float(kept: tuple[str, ...]) -> None:
+    graph, _ = attention()
+    found = types(quantize(graph, PRECISIONS["int8"], Ranges("", VALUES, "min-max", 1, ""), "float32", kept))
+    moved = [(inputs[0], output) for kind, inputs, output in found if kind == "RESHAPE"]
+    by = ["a.v", "a.v", "a.proj", "a.proj"]
+    assert moved == [("FLOAT32", "FLOAT32") if layer in kept else ("INT8", "INT8") for layer in by]
+    layers = [inputs[1] for kind, inputs, _ in found if kind == "FULLY_CONNECTED"]
+    assert layers == ["FLOAT32" if layer in kept else "INT8" for layer in ("a.v", "a.proj")]
+    formats = [kind for kind, _, _ in found if kind in ("QUANTIZE", "DEQUANTIZE")]
+    assert formats == ["QUANTIZE", "DEQUANTIZE"] * (2 - len(kept))
 
 
 def test_the_residual_stream_is_moved_in_float() -> None:
