@@ -7,7 +7,6 @@ float, where every one of them costs the same. In int8 it would not pay: the pro
 
 from __future__ import annotations
 
-import copy
 from typing import cast
 
 import torch
@@ -20,13 +19,11 @@ __all__ = ["average_first"]
 
 def average_first(model: DeployLeViT) -> DeployLeViT:
     """The same function, for one picture; layers keep their names, and share their weights with ``model``."""
-    other = copy.copy(model)
-    other._modules = dict(model._modules)
-    other.blocks = nn.ModuleList(
+    blocks = [
         _AveragingAttention(block) if isinstance(block, DeployAttention) and _saves(block) else block
         for block in model.blocks
-    )
-    return other
+    ]
+    return DeployLeViT(model.stem, blocks, list(model.residual), model.head, model.image_size).eval()
 
 
 def _saves(block: DeployAttention) -> bool:
