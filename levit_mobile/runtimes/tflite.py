@@ -49,7 +49,8 @@ class TfliteRuntime:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _refusal(path, " ".join(str(error).split())) from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        with refusing(path, "LiteRT"):  # names need not be text
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
         self._in, self._out = inputs[0]["index"], outputs[0]["index"]

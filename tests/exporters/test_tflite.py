@@ -24,11 +24,12 @@ from calib.calibration import load_calibration
 from calib.pictures import CalibrationSet
 from calib.ranges import fingerprint
 from exporters import tflite
+from exporters.tflite_container import detach
 from exporters.tflite_graph import read_graph, write_graph
 from exporters.tflite_metadata import read_metadata
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
-from levit_mobile.errors import UsageError
+from levit_mobile.errors import BundleError, UsageError
 from levit_mobile.evaluate import compare
 from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.golden import golden_pictures
@@ -501,3 +502,13 @@ def test_a_larger_variant(random_fill: Callable[..., nn.Module], tmp_path: Path)
         )  # stages, between them, head
         assert anatomy.operators["CONV_2D"] == 4 + 2 + grouped
         assert compare(expected, runtime.logits(seen), program.precision.tolerance).passed
+
+
+@pytest.mark.parametrize("end", ["inputs", "outputs"])
+def test_a_name_that_is_not_text(exported: Exported, tmp_path: Path, end: str) -> None:
+    graph = read_graph(detach(bundle(exported, "int8").artifact.read_bytes()))
+    sub = graph.subgraphs[0]
+    sub.tensors[getattr(sub, end)[0]].name = b"i\xefage"
+    (tmp_path / "model.tflite").write_bytes(write_graph(graph))
+    with pytest.raises(BundleError, match="LiteRT"):
+        open_artifact(tmp_path / "model.tflite", size=224, spec=IMAGENET)
