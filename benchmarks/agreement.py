@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from bundles import open_bundles
 from results import add_results_option, write
 
@@ -27,9 +26,9 @@ from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import UsageError
 from levit_mobile.evaluate import wilson_interval
-from levit_mobile.fuse import fuse
-from levit_mobile.preprocess import load_picture, normalise, resize_and_crop
-from levit_mobile.qdq import quantize_static
+from levit_mobile.preprocess import load_picture, resize_and_crop
+from levit_mobile.program import build_program
+from levit_mobile.quant_error import in_pytorch
 from levit_mobile.quantize import get_precision
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.weights import resolve_weights
@@ -71,14 +70,8 @@ def draw(data: Path, count: int, seed: int, checkpoint: Checkpoint) -> npt.NDArr
 
 def program_logits(checkpoint: Checkpoint, calibration: Calibration, pixels: npt.NDArray[np.uint8]) -> Logits:
     """What the quantised program says in PyTorch: float32 (N, classes)."""
-    model, spec = calibration.prepare(fuse(checkpoint.model())), checkpoint.preprocessing
-    program = quantize_static(model, calibration.ranges)
-    with torch.inference_mode():
-        parts = [
-            program(torch.from_numpy(normalise(pixels[at : at + _BATCH], spec))).numpy()
-            for at in range(0, len(pixels), _BATCH)
-        ]
-    return np.concatenate(parts)
+    run = in_pytorch(build_program(checkpoint, "int8", calibration=calibration))
+    return np.concatenate([run(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)])
 
 
 def beside(reference: Logits, got: Logits) -> dict[str, Any]:

@@ -7,7 +7,7 @@ in LeViT: between layers with nothing but sums, means and products among them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from calib.pictures import CalibrationSet
+from calib.watching import watch
 from levit_mobile.errors import CalibrationError
 from levit_mobile.fuse import DeployAttention, DeployLeViT
 from levit_mobile.preprocess import Preprocessing
@@ -92,7 +93,7 @@ def measure_channels(
             watched |= {f"{name}.out" for name in (group.name, *group.partners)}
     seen: dict[str, _Channels] = {}
 
-    def note(name: str, x: Tensor, axis: int) -> None:
+    def widen(name: str, x: Tensor, axis: int) -> None:
         rows = x.detach().movedim(axis, -1).flatten(0, -2)
         low, high = rows.amin(0).double(), rows.amax(0).double()
         if not (low.isfinite().all() and high.isfinite().all()):
@@ -102,25 +103,13 @@ def measure_channels(
         before = seen.get(name)
         seen[name] = (low, high) if before is None else (torch.minimum(low, before[0]), torch.maximum(high, before[1]))
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            axis = 1 if isinstance(layer, nn.Conv2d) else -1
-            if f"{name}.in" in watched:
-                note(f"{name}.in", inputs[0], axis)
-            if f"{name}.out" in watched:
-                note(f"{name}.out", output, axis)
+    def note(name: str, layer: nn.Module, before: Tensor, after: Tensor) -> None:
+        axis = 1 if isinstance(layer, nn.Conv2d) else -1
+        for part, x in ((f"{name}.in", before), (f"{name}.out", after)):
+            if part in watched:
+                widen(part, x, axis)
 
-        return hook
-
-    layers = {name.rpartition(".")[0] for name in watched}
-    handles = [model.get_submodule(name).register_forward_hook(watch(name)) for name in sorted(layers)]
-    try:
-        with torch.inference_mode():
-            for x in pictures.batches(spec, batch):
-                model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    watch(model, sorted({name.rpartition(".")[0] for name in watched}), pictures, spec, batch, note)
     return seen
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from calib.pictures import CalibrationSet
 from calib.ranges import Ranges
+from calib.watching import watch
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.preprocess import Preprocessing
 
@@ -124,30 +125,19 @@ def measure_histograms(
     """
     counts = {name: np.zeros(_BINS) for name in ranges.values}
 
-    def note(name: str, x: Tensor) -> None:
+    def count(name: str, x: Tensor) -> None:
         low, high = ranges.values[name]
         if high > low:  # histc takes the ends from the tensor otherwise
             counts[name] += torch.histc(x, _BINS, low, high).double().numpy()
         else:
             counts[name][0] += x.numel()
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            note(f"{name}.in", inputs[0])
-            note(f"{name}.out", output)
+    def note(name: str, _: nn.Module, before: Tensor, after: Tensor) -> None:
+        count(f"{name}.in", before)
+        count(f"{name}.out", after)
 
-        return hook
-
-    handles = [
-        layer.register_forward_hook(watch(name)) for name, layer in model.named_modules() if f"{name}.in" in counts
-    ]
-    try:
-        with torch.inference_mode():
-            for x in pictures.batches(spec, batch):
-                model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    layers = sorted({name.rpartition(".")[0] for name in counts})
+    watch(model, layers, pictures, spec, batch, note)
     return {name: Histogram(*ranges.values[name], count) for name, count in counts.items()}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from calib.pictures import CalibrationSet
+from calib.watching import watch
 from levit_mobile.errors import CalibrationError
 from levit_mobile.fuse import DeployLeViT
 from levit_mobile.preprocess import Preprocessing
@@ -84,7 +85,7 @@ def measure_ranges(
     pictures.check_size(model.image_size)
     values: dict[str, tuple[float, float]] = {}
 
-    def note(name: str, x: Tensor) -> None:
+    def widen(name: str, x: Tensor) -> None:
         low, high = (float(v) for v in torch.aminmax(x))
         if not (math.isfinite(low) and math.isfinite(high)):
             raise CalibrationError(
@@ -93,19 +94,10 @@ def measure_ranges(
         old_low, old_high = values.get(name, (math.inf, -math.inf))
         values[name] = (min(low, old_low), max(high, old_high))
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            note(f"{name}.in", inputs[0])
-            note(f"{name}.out", output)
+    def note(name: str, _: nn.Module, before: Tensor, after: Tensor) -> None:
+        widen(f"{name}.in", before)
+        widen(f"{name}.out", after)
 
-        return hook
-
-    handles = [m.register_forward_hook(watch(name)) for name, m in model.named_modules() if isinstance(m, _OBSERVED)]
-    try:
-        with torch.inference_mode():
-            for x in pictures.batches(spec, batch):
-                model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    layers = [name for name, layer in model.named_modules() if isinstance(layer, _OBSERVED)]
+    watch(model, layers, pictures, spec, batch, note)
     return Ranges(weights, values, "min-max", len(pictures.pixels), pictures.digest)

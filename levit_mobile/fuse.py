@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from levit_mobile.model import Attention, AttentionSubsample, BNLinear, ConvBN, LeViT, LinearBN, Residual
 
-__all__ = ["DeployAttention", "DeployLeViT", "DeployMLP", "fuse", "mean_token"]
+__all__ = ["DeployAttention", "DeployLeViT", "DeployMLP", "fuse"]
 
 
-def mean_token(x: Tensor) -> Tensor:
+def _mean_token(x: Tensor) -> Tensor:
     """(B, N, C) -> (B, C)."""
     return x.mean(dim=1)
 
@@ -41,26 +41,26 @@ class DeployAttention(nn.Module):
         self.heads, self.resolution = bias.size(0), resolution
         self.register_buffer("bias", bias)  # (H, Nq, N)
 
-    def per_head(self, x: Tensor) -> Tensor:
+    def _per_head(self, x: Tensor) -> Tensor:
         """(B, N, H*D) -> (B*H, N, D). Three dimensions: delegates have no 4-D product without copies."""
         b, n, width = x.shape
         return x.reshape(b, n, self.heads, width // self.heads).transpose(1, 2).reshape(b * self.heads, n, -1)
 
     def _query(self, x: Tensor) -> Tensor:
         if isinstance(self.q, nn.Linear):
-            return self.per_head(self.q(x))
+            return self._per_head(self.q(x))
         b, _, c = x.shape
         picture = x.reshape(b, self.resolution, self.resolution, c).permute(0, 3, 1, 2)
-        return self.per_head(self.q(picture).permute(0, 2, 3, 1).reshape(b, -1, self.q.out_channels))
+        return self._per_head(self.q(picture).permute(0, 2, 3, 1).reshape(b, -1, self.q.out_channels))
 
     def scores(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B*H, Nq, N): queries times keys, without the bias."""
-        return torch.bmm(self._query(x), self.per_head(self.k(x)).transpose(1, 2))
+        return torch.bmm(self._query(x), self._per_head(self.k(x)).transpose(1, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         b = x.size(0)
         bias = self.bias if b == 1 else self.bias.repeat(b, 1, 1)
-        heads = torch.bmm((self.scores(x) + bias).softmax(dim=-1), self.per_head(self.v(x)))  # (B*H, Nq, V)
+        heads = torch.bmm((self.scores(x) + bias).softmax(dim=-1), self._per_head(self.v(x)))  # (B*H, Nq, V)
         _, n, width = heads.shape
         # Hardswish before the heads are joined: int8 then moves what the projection reads, and nothing is rounded twice.
         joined = self.act(heads).reshape(b, self.heads, n, width).transpose(1, 2).reshape(b, n, self.heads * width)
@@ -97,7 +97,7 @@ class DeployLeViT(nn.Module):
         self.residual = tuple(residual)
         self.image_size = image_size
 
-    def features(self, x: Tensor, mean: Callable[[Tensor], Tensor] = mean_token) -> Tensor:
+    def features(self, x: Tensor, mean: Callable[[Tensor], Tensor] = _mean_token) -> Tensor:
         """(B, 3, S, S) -> (B, C): what the head sees. ``mean`` is over tokens, (B, N, C) -> (B, C)."""
         x = self.stem(x)
         b, c, h, w = x.shape

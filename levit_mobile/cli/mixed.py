@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from levit_mobile.cli.console import Output, Steps
 
 if TYPE_CHECKING:
@@ -41,24 +38,19 @@ def hold_accuracy(
 
     from levit_mobile.datasets import find_labelled
     from levit_mobile.evaluate import count_right
-    from levit_mobile.fuse import fuse
     from levit_mobile.mixed import keep_float, measure_sensitivity
+    from levit_mobile.pipeline import reference_model
     from levit_mobile.preprocess import normalise
 
-    spec, trained = checkpoint.preprocessing, fuse(checkpoint.model())
+    spec = checkpoint.preprocessing
     pictures, few = (find_labelled(data, list(labels), limit=limit) for limit in (None, _PICTURES))
     x = torch.cat([torch.from_numpy(normalise(pixels, spec)) for pixels, _ in few.batches(spec)])
-
-    def in_float(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            logits: npt.NDArray[np.float32] = trained(torch.from_numpy(normalise(pixels, spec))).numpy()
-        return logits
 
     def count(model: Model, what: str) -> int:
         with steps.counter(f"counting right answers, {what}", len(pictures)) as advance:
             return count_right(model, pictures.batches(spec), progress=advance).top1
 
-    right = count(in_float, "all in float")
+    right = count(reference_model(checkpoint), "all in float")
     with steps.step("measuring what each layer does to the logits"):
         sensitivity = measure_sensitivity(checkpoint, calibration, x)
     most = drop / 100 * len(pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import click
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 from calib.estimators import ESTIMATORS, Histogram, estimate_ranges, measure_histograms
 from calib.pictures import CalibrationSet
 from calib.ranges import Ranges, measure_ranges
+from levit_mobile.cli.export import command
 from levit_mobile.fuse import DeployLeViT, fuse
 from levit_mobile.golden import golden_pictures
 from levit_mobile.model import LeViT
@@ -145,3 +147,10 @@ def test_ranges_by_a_method(deploy: DeployLeViT, ranges: Ranges, pictures: Calib
     histograms = measure_histograms(deploy, ranges, pictures, SPEC)
     assert found.values == {name: ESTIMATORS["percentile"](histogram) for name, histogram in histograms.items()}
     assert (found.weights, found.samples, found.digest) == (ranges.weights, ranges.samples, ranges.digest)
+
+
+def test_the_command_has_them_all() -> None:
+    """It lists them itself: to import them would take PyTorch, for --help too."""
+    option = next(option for option in command.params if option.name == "calib_method")
+    assert isinstance(option.type, click.Choice)
+    assert (tuple(option.type.choices), option.default) == (tuple(ESTIMATORS), "min-max")
