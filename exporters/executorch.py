@@ -13,13 +13,16 @@ from torch import Tensor, nn
 
 from exporters.executorch_coreml import check_coreml, coreml_partitioner, settle
 from exporters.executorch_int8 import share_quantised
+from exporters.executorch_quick import quick_lowering
 from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.fuse import DeployLeViT
+from levit_mobile.half import fits_half
 from levit_mobile.program import Layout, Program
 from levit_mobile.qdq import quantize_dynamic, quantize_static
-from levit_mobile.quiet import unlogged
+from levit_mobile.quantize import HALF_METHOD
+from levit_mobile.quiet import quiet, unlogged
 
-__all__ = ["check", "export"]
+__all__ = ["about", "check", "export"]
 
 FILE = "model.pte"
 
@@ -42,7 +45,9 @@ def check(precision: str, options: Mapping[str, str]) -> None:
 def export(program: Program, folder: Path) -> Path:
     """Write ``model.pte`` into ``folder``.
 
-    Method ``forward``: float32 (1, 3, S, S), normalised, or (1, S, S, 3) with layout nhwc -> float32 (1, classes). An app
+    Method ``forward``: float32 (1, 3, S, S), normalised, or (1, S, S, 3) with layout nhwc -> float32 (1, classes). int8 for
+    XNNPACK has ``forward_float16`` beside it, which takes and gives the same and computes in float16 what is not int8: ARM
+    processors with half-precision arithmetic load it, others refuse to. Both share the int8 weights. An app
     needs no other file: ``labels`` gives the names of the classes, ``image_mean``, ``image_std``, ``image_resize``,
     ``image_size`` and ``image_layout`` what a picture goes through, ``model_id`` the fingerprint of the weights.
 
@@ -52,23 +57,16 @@ def export(program: Program, folder: Path) -> Path:
     Raises:
         ExportError: ExecuTorch failed.
     """
-    size, delegate = program.image_size, program.options.get("delegate", "xnnpack")
-    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
-    # Core ML and Vulkan narrow the graph themselves, and need no copies on the way in and out for it.
-    half = program.precision.name == "fp16" and delegate not in ("coreml", "vulkan")
-    entry = _Entry(_in_precision(program, half), program.layout, half).eval()
+    delegate = program.options.get("delegate", "xnnpack")
+    entries = _entries(program, delegate)
     with unlogged():
-        partitioner = _PARTITIONERS[delegate](program.precision.name)
+        partitioners = {name: _PARTITIONERS[delegate](program.precision.name) for name in entries}
     from executorch.exir import to_edge_transform_and_lower
 
     try:
-        with unlogged():
-            exported = torch.export.export(entry, (torch.zeros(shape),))
-            if delegate == "xnnpack" and program.precision.name == "int8":
-                exported = share_quantised(exported)
-            if delegate in ("vulkan", "none"):
-                exported = exported.run_decompositions({torch.ops.aten.linear.default: _as_addmm})
-            edge = to_edge_transform_and_lower(exported, partitioner=partitioner, constant_methods=_told(program))
+        with unlogged(), quick_lowering():
+            exported = {name: _exported(entry, program, delegate) for name, entry in entries.items()}
+            edge = to_edge_transform_and_lower(exported, partitioner=partitioners, constant_methods=_told(program))
             if delegate == "coreml":
                 settle(edge)
             data = edge.to_executorch().buffer
@@ -77,6 +75,46 @@ def export(program: Program, folder: Path) -> Path:
     path = folder / FILE
     path.write_bytes(data)
     return path
+
+
+def about(artifact: Path) -> dict[str, Any]:
+    """For the manifest: the methods that take a picture; whether processors that have it may compute in float16."""
+    from executorch.runtime import Runtime
+
+    with quiet():
+        present = Runtime.get().load_program(artifact.read_bytes()).method_names
+    methods = [name for name in ("forward", HALF_METHOD) if name in present]
+    return {"half_precision": HALF_METHOD in methods, "methods": methods}
+
+
+def _entries(program: Program, delegate: str) -> dict[str, _Entry]:
+    """What the file computes, by the name of the method."""
+    precision, activations = program.precision.name, program.options.get("activations", "float32")
+    if precision != "int8":
+        # Core ML and Vulkan narrow the graph themselves, and need no copies on the way in and out for it.
+        half = precision == "fp16" and delegate not in ("coreml", "vulkan")
+        return {"forward": _Entry(_float(program, half), program.layout, half)}
+    between = {"forward": torch.float16 if activations == "float16" else torch.float32}
+    if activations == "auto" and delegate == "xnnpack" and fits_half(program.model, program.preprocessing):
+        between[HALF_METHOD] = torch.float16
+    assert program.ranges is not None
+    return {
+        name: _Entry(
+            quantize_static(program.model, program.ranges, dtype, kept=program.kept), program.layout, half=False
+        )
+        for name, dtype in between.items()
+    }
+
+
+def _exported(entry: _Entry, program: Program, delegate: str) -> torch.export.ExportedProgram:
+    size = program.image_size
+    shape = (1, size, size, 3) if program.layout == "nhwc" else (1, 3, size, size)
+    exported = torch.export.export(entry.eval(), (torch.zeros(shape),))
+    if delegate == "xnnpack" and program.precision.name == "int8":
+        exported = share_quantised(exported)
+    if delegate in ("vulkan", "none"):
+        exported = exported.run_decompositions({torch.ops.aten.linear.default: _as_addmm})
+    return exported
 
 
 def _xnnpack(_: str) -> list[Any]:
@@ -111,11 +149,8 @@ def _as_addmm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return rows.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _in_precision(program: Program, half: bool) -> DeployLeViT:
-    if program.precision.name == "int8":
-        assert program.ranges is not None
-        between = getattr(torch, program.options.get("activations", "float32"))
-        return quantize_static(program.model, program.ranges, between, kept=program.kept)
+def _float(program: Program, half: bool) -> DeployLeViT:
+    """The model with weights in float, or in int8 where activations are quantised while running."""
     if program.precision.name == "int8-dynamic":
         return quantize_dynamic(program.model)
     if half:

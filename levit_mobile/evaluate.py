@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,17 @@ import numpy.typing as npt
 from levit_mobile.errors import CheckError
 from levit_mobile.quantize import Tolerance
 
-__all__ = ["Accuracy", "Model", "Parity", "compare", "count_right", "count_several", "top_k", "wilson_interval"]
+__all__ = [
+    "Accuracy",
+    "Model",
+    "Parity",
+    "compare",
+    "count_right",
+    "count_several",
+    "top_k",
+    "wilson_interval",
+    "worst",
+]
 
 _Logits = npt.NDArray[np.floating[Any]]
 _WORST = 1e9  # JSON has no infinity
@@ -86,6 +96,11 @@ def compare(reference: _Logits, got: _Logits, tolerance: Tolerance) -> Parity:
     fair = float(np.mean(short <= tolerance.max_abs * span))
     passed = max_abs <= tolerance.max_abs and cosine >= tolerance.cosine and fair >= tolerance.agreement
     return Parity(max_abs, cosine, agreement, len(ref), passed)
+
+
+def worst(parities: Iterable[Parity]) -> Parity:
+    """One that failed, if any did; else the one with the greatest difference."""
+    return max(parities, key=lambda parity: (not parity.passed, parity.max_abs))
 
 
 @dataclass(frozen=True)

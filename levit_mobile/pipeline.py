@@ -16,13 +16,13 @@ from levit_mobile import __version__
 from levit_mobile.bundle import Bundle, Golden, bundle_writer, open_bundle, write_manifest
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.errors import CheckError, RuntimeMissingError, install_hint
-from levit_mobile.evaluate import Parity, compare
+from levit_mobile.evaluate import Parity, compare, worst
 from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import normalise
 from levit_mobile.program import Program
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
-from levit_mobile.runtimes.base import Runtime, stand_in
+from levit_mobile.runtimes.base import Runtime, every_way, stand_in
 from levit_mobile.runtimes.trial import note_success
 from levit_mobile.targets import TARGETS, Request, check_request
 
@@ -114,7 +114,7 @@ def export_bundle(
                 artifact, size=program.image_size, spec=program.preprocessing
             )
             limit = tolerance_for(program.precision.name, program.io_dtype)
-            parity = compare(golden.logits, runtime.logits(golden.pixels), limit)
+            parity = worst(compare(golden.logits, way.logits(golden.pixels), limit) for way in every_way(runtime))
         if not parity.passed and not allow_drift:
             raise CheckError(
                 f"{program.precision.name} for {target} is too far from PyTorch: {parity}; allowed: {limit.max_abs:.2e} "

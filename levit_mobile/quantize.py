@@ -12,7 +12,18 @@ from typing import Literal
 
 from levit_mobile.errors import UsageError
 
-__all__ = ["INT8_POLICY", "PRECISIONS", "Operator", "Precision", "Tolerance", "get_precision", "tolerance_for"]
+__all__ = [
+    "HALF_METHOD",
+    "INT8_POLICY",
+    "PRECISIONS",
+    "Operator",
+    "Precision",
+    "Tolerance",
+    "get_precision",
+    "tolerance_for",
+]
+
+HALF_METHOD = "forward_float16"  # of a .pte: what forward does, for ARM processors with half-precision arithmetic
 
 Operator = Literal[
     "convolution", "linear", "movement", "mean", "residual_add", "bias_add", "attention_product", "softmax", "hardswish"

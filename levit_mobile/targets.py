@@ -83,10 +83,12 @@ TARGETS: dict[str, Target] = {
         precisions=("fp32", "fp16", "int8", "int8-dynamic"),
         layouts=("nchw", "nhwc"),
         io_dtypes=("float32",),
-        options={"delegate": ("xnnpack", "coreml", "vulkan", "none"), "activations": ("float32", "float16")},
+        options={"delegate": ("xnnpack", "coreml", "vulkan", "none"), "activations": ("auto", "float32", "float16")},
         narrowed={
-            # A .pte holds one or the other: float16 is for processors that have it, and the rest cannot load it.
+            # auto: XNNPACK's file holds both, in two methods; the others choose while the model is loaded, or know no float16.
+            ("activations", "auto"): {"precisions": ("int8",)},
             ("activations", "float32"): {"precisions": ("fp32", "int8", "int8-dynamic")},
+            # Processors without it cannot load it.
             ("activations", "float16"): {"precisions": ("fp16", "int8")},
             ("delegate", "xnnpack"): {"packages": ("executorch",)},
             # Neither has activations that are quantised while running: Core ML refuses them, Vulkan computes in float.

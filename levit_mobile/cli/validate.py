@@ -14,10 +14,10 @@ from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.cli.origin import checkpoint_of, program_of
 from levit_mobile.errors import UsageError
-from levit_mobile.evaluate import Model, compare, count_several
+from levit_mobile.evaluate import Model, compare, count_several, worst
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
-from levit_mobile.runtimes.base import stand_in
+from levit_mobile.runtimes.base import every_way, stand_in
 
 if TYPE_CHECKING:
     from levit_mobile.bench.address import Address
@@ -69,7 +69,7 @@ def command(
     runtime = open_runtime(opened, threads=threads)
     golden = opened.golden()
     tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
-    parity = compare(golden.logits, runtime.logits(golden.pixels), tolerance)
+    parity = worst(compare(golden.logits, way.logits(golden.pixels), tolerance) for way in every_way(runtime))
     output.say(f"parity      {'passed' if parity.passed else click.style('FAILED', fg='red', bold=True)}: {parity}")
     instead = stand_in(runtime)
     ran = {} if instead is None else {"ran": instead}

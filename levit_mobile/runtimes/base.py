@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, LevitMobileError
 
-__all__ = ["Anatomy", "Port", "Runtime", "refusing", "stand_in", "takes_nhwc", "time_inferences"]
+__all__ = ["Anatomy", "Port", "Runtime", "every_way", "refusing", "stand_in", "takes_nhwc", "time_inferences"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ def stand_in(runtime: Runtime) -> str | None:
     A runtime says so with an attribute of this name. Its logits are then the artifact's, its times are not.
     """
     return getattr(runtime, "stand_in", None)
+
+
+def every_way(runtime: Runtime) -> list[Runtime]:
+    """The runtime, and the same artifact by each other way through it that this host can take.
+
+    A runtime says so with a method ``others``. Which way is taken depends on the processor, so all must be checked.
+    """
+    others: Callable[[], list[Runtime]] = getattr(runtime, "others", list)
+    return [runtime, *others()]
 
 
 def takes_nhwc(path: Path, port: Port, size: int) -> bool:

@@ -6,8 +6,10 @@ the file and computes it. It tells what the program computes; it tells nothing a
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
+from platform import machine
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from levit_mobile.errors import BundleError, RuntimeMissingError, cannot_load, install_hint
 from levit_mobile.preprocess import Preprocessing, normalise
+from levit_mobile.quantize import HALF_METHOD
 from levit_mobile.quiet import quiet
 from levit_mobile.runtimes.base import Anatomy, Port, refusing, takes_nhwc, time_inferences
 from levit_mobile.runtimes.executorch_graph import DelegateGraph
@@ -43,14 +46,18 @@ class ExecutorchRuntime:
         size: pixels a side of its input.
         spec: how pixels are normalised.
         threads: that XNNPACK may use; of the whole process, since ExecuTorch has one pool.
+        method: which one to run; None takes ``forward_float16`` on an ARM processor that can load it, else ``forward``.
 
     Attributes:
+        method: the one that runs.
         stand_in: what runs in the artifact's place, where this host has not got its delegate; else None.
     """
 
     stand_in: str | None = None
 
-    def __init__(self, path: Path, *, size: int, spec: Preprocessing, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, size: int, spec: Preprocessing, threads: int = 1, method: str | None = None
+    ) -> None:
         try:
             with quiet():
                 from executorch.extension.pybindings import portable_lib
@@ -67,12 +74,9 @@ class ExecutorchRuntime:
                 self._program = Runtime.get().load_program(self._data)
                 if "forward" not in self._program.method_names:
                     raise RuntimeError("it has no method forward")
-                about = self._program.metadata("forward")
                 self._load_kernels(Runtime.get().operator_registry.operator_names)
-                try:
-                    self._method: Any = self._program.load_method("forward")
-                except RuntimeError as error:
-                    self._method = self._interpreter(Runtime.get().backend_registry, error)
+                self.method, self._method = self._loaded(method)
+                about = self._program.metadata(self.method)
         except (OSError, RuntimeError, ValueError) as error:
             raise BundleError(f"{path}: ExecuTorch cannot load it ({error})") from error
         if (about.num_inputs(), about.num_outputs()) != (1, 1):
@@ -84,6 +88,31 @@ class ExecutorchRuntime:
             _port("logits", about.output_tensor_meta(0)),
         )
         self._nhwc = takes_nhwc(path, self.input, size)
+
+    def _loaded(self, method: str | None) -> tuple[str, Any]:
+        """A method's name, and what executes it."""
+        arm = machine().lower() in ("aarch64", "arm64")
+        if method == HALF_METHOD or (method is None and arm and HALF_METHOD in self._program.method_names):
+            try:
+                return HALF_METHOD, self._program.load_method(HALF_METHOD)
+            except RuntimeError:
+                if method is not None:
+                    raise
+        try:
+            return "forward", self._program.load_method("forward")
+        except RuntimeError as error:
+            from executorch.runtime import Runtime
+
+            return "forward", self._interpreter(Runtime.get().backend_registry, error)
+
+    def others(self) -> list[ExecutorchRuntime]:
+        """The same program by its other method, if it has one that this host can load."""
+        found = []
+        for name in {"forward", HALF_METHOD} - {self.method}:
+            with contextlib.suppress(BundleError):
+                if name in self._program.method_names:
+                    found.append(ExecutorchRuntime(self._path, size=self._size, spec=self._spec, method=name))
+        return found
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 (B, S, S, 3) -> float32 (B, classes)."""

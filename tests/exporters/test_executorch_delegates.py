@@ -21,28 +21,23 @@ import pytest
 from answers import in_pytorch, of_range
 from commands import Levit
 from exports import Exported
-from pictures import draw
 from torch import nn
 
-from calib.calibrate import calibrate
-from calib.pictures import CalibrationSet
-from calib.ranges import fingerprint
+from calib.calibration import Calibration
 from exporters import executorch
 from levit_mobile.bundle import Bundle, open_bundle, write_manifest
 from levit_mobile.checkpoints import Checkpoint
 from levit_mobile.errors import BundleError, RuntimeMissingError
 from levit_mobile.folder_bytes import unpack_folder
-from levit_mobile.fuse import DeployLeViT, fuse
-from levit_mobile.model import LeViT
+from levit_mobile.fuse import DeployLeViT
 from levit_mobile.pipeline import export_bundle, write_golden
-from levit_mobile.preprocess import Preprocessing, resize_and_crop
+from levit_mobile.preprocess import IMAGENET
 from levit_mobile.program import Program, build_program
 from levit_mobile.qdq import quantize_dynamic, quantize_static
 from levit_mobile.runtimes import executorch_program, executorch_vulkan, open_runtime
 from levit_mobile.runtimes.base import stand_in
 from levit_mobile.runtimes.executorch import open_artifact
 from levit_mobile.targets import TARGETS, check_request
-from levit_mobile.variants import Variant
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,8 +46,6 @@ pytestmark = [
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TINY = Variant("tiny", (32, 48, 64), 16, (2, 3, 4), (1, 0, 0), 0.0, 0, 0, 0, 0, "")
-SPEC = Preprocessing(resize=64, crop=64)
 NAMES = {"coreml": "Core ML", "vulkan": "Vulkan"}
 LACKING = {
     delegate: f"a reference interpreter of the {name} graph; this host's ExecuTorch has no {name} delegate"
@@ -77,29 +70,15 @@ def without(delegate: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny(random_fill: Callable[..., LeViT]) -> Checkpoint:
-    model = random_fill(LeViT(TINY, num_classes=6, image_size=64))
-    derived = ("attention_bias_idxs", "num_batches_tracked")
-    state = {key: value for key, value in model.state_dict().items() if not key.endswith(derived)}
-    return Checkpoint(TINY, state, 6, True, 64, None, SPEC, "levit-mobile", "tiny.safetensors", "0" * 64)
-
-
-@pytest.fixture(scope="module")
-def small() -> npt.NDArray[np.uint8]:
-    return np.stack([resize_and_crop(draw(f"{80 + 7 * n}x{90 - n}"), SPEC) for n in range(4)])
-
-
-@pytest.fixture(scope="module")
-def made(tiny: Checkpoint, small: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tiny: Checkpoint, tiny_calibration: Calibration, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """``made("vulkan", "int8")``: the program and its bundle, not to be changed."""
-    golden, weights = write_golden(tiny), fingerprint(tiny.state)
-    measured = calibrate(fuse(tiny.model()), CalibrationSet(small, "0" * 64), SPEC, weights=weights)
+    golden = write_golden(tiny)
 
     @cache
     def make(delegate: str, precision: str) -> tuple[Program, Bundle]:
         layout = "nhwc" if (delegate, precision) in OTHER_LAYOUT else None
         request = check_request("executorch", precision, layout=layout, options={"delegate": delegate})
-        known = measured if precision == "int8" else None
+        known = tiny_calibration if precision == "int8" else None
         program = build_program(tiny, precision, calibration=known, layout=request.layout, options=request.options)
         folder = tmp_path_factory.mktemp(delegate) / precision
         return program, export_bundle(program, "executorch", folder, golden=golden)
@@ -156,8 +135,11 @@ def test_the_delegate_takes_all_of_it(made: Made, delegate: str, precision: str)
 @pytest.mark.parametrize(("delegate", "precision"), EACH)
 def test_the_manifest(made: Made, delegate: str, precision: str) -> None:
     manifest = made(delegate, precision)[1].manifest
-    activations = "float16" if precision == "fp16" else "float32"
+    activations = {"fp16": "float16", "int8": "auto"}.get(precision, "float32")
     assert manifest["artifact"]["options"] == {"delegate": delegate, "activations": activations}
+    assert manifest["artifact"]["methods"] == [
+        "forward"
+    ]  # the delegate chooses between float32 and float16, or has no choice
     assert manifest["parity"]["passed"] is True
     assert ("coremltools" in manifest["tools"]) == (delegate == "coreml")
     if delegate == "none":
@@ -357,4 +339,4 @@ def test_a_graph_that_is_damaged(made: Made, tmp_path: Path) -> None:
     start = data.index(b"VH00")
     (tmp_path / "model.pte").write_bytes(data[: start + 10] + bytes(200) + data[start + 210 :])
     with pytest.raises(BundleError, match=r"model\.pte: ExecuTorch cannot load it \("):
-        open_artifact(tmp_path / "model.pte", size=64, spec=SPEC)
+        open_artifact(tmp_path / "model.pte", size=64, spec=IMAGENET)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from levit_mobile.errors import CheckError
-from levit_mobile.evaluate import Accuracy, Parity, compare, count_right, top_k, wilson_interval
+from levit_mobile.evaluate import Accuracy, Parity, compare, count_right, top_k, wilson_interval, worst
 from levit_mobile.quantize import Tolerance
 
 WIDE = Tolerance(10.0, -1.0, 0.0)
@@ -76,6 +76,13 @@ def test_not_finite_fails_whatever_is_allowed(side: str, bad: float) -> None:
     parity = compare(*pair, WIDE)
     assert parity == Parity(math.inf, 0.0, 0.0, 2, False)
     assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["max_abs"] == 1e9
+
+
+def test_the_worst_has_failed_or_is_farthest() -> None:
+    near, far = Parity(0.01, 1.0, 1.0, 8, True), Parity(0.02, 1.0, 1.0, 8, True)
+    failed = Parity(0.001, 0.1, 1.0, 8, False)
+    assert worst([near, far]) == worst(iter([far, near])) == far
+    assert worst([near, failed, far]) == failed
 
 
 def test_no_inputs_prove_nothing() -> None:

@@ -2,7 +2,7 @@
 //
 //     etrun MODEL THREADS [--profile | --etdump FILE]
 //
-//     describe    {"input": {"shape": [1, 224, 224, 3], "dtype": "float32"}, "output": {...}, "load_ms": 12.3}
+//     describe    {"method": "forward", "input": {"shape": [1, 224, 224, 3], "dtype": "float32"}, "output": {...}, "load_ms": 12.3}
 //     input N     N raw bytes follow; answers ok. Until then the input is all zero
 //     run K       K inferences: {"ns": [K figures]}
 //     mark I      draws border I (see count.c); answers ok
@@ -55,6 +55,7 @@ using executorch::runtime::EventTracerEntry;
 using executorch::runtime::Result;
 
 constexpr long kMost = 1000000;  // inferences of one command
+const char* const kHalf = "forward_float16";
 
 std::string quoted(const std::string& text) {
   std::string out = "\"";
@@ -180,9 +181,9 @@ class Session {
   Session(const std::string& path, std::unique_ptr<EventTracer> tracer, Listener* listener)
       : module_(path, Module::LoadMode::File, std::move(tracer)), listener_(listener) {
     const uint64_t start = now_ns();
-    require(module_.load_method("forward"), "cannot load " + path);
+    method_ = load(path);
     load_ms_ = static_cast<double>(now_ns() - start) / 1e6;
-    auto found = module_.method_meta("forward");
+    auto found = module_.method_meta(method_);
     const auto& meta = required(found, "cannot read " + path);
     if (meta.num_inputs() != 1 || meta.num_outputs() != 1) fail(path + " has not one input and one output");
     auto in = meta.input_tensor_meta(0), out = meta.output_tensor_meta(0);
@@ -193,8 +194,8 @@ class Session {
   }
 
   void describe() const {
-    std::cout << "{\"input\": " << input_->told() << ", \"output\": " << output_->told() << ", \"load_ms\": " << load_ms_
-              << "}" << std::endl;
+    std::cout << "{\"method\": " << quoted(method_) << ", \"input\": " << input_->told()
+              << ", \"output\": " << output_->told() << ", \"load_ms\": " << load_ms_ << "}" << std::endl;
   }
 
   void input(size_t bytes) {
@@ -256,8 +257,19 @@ class Session {
   }
 
  private:
+  // The method to run. An int8 program holds its model a second time, computing in float16 between the int8 layers; only
+  // an ARM processor with half-precision arithmetic can load that one.
+  std::string load(const std::string& path) {
+#ifdef __aarch64__
+    auto names = module_.method_names();
+    if (names.ok() && names->count(kHalf) && module_.load_method(kHalf) == Error::Ok) return kHalf;
+#endif
+    require(module_.load_method("forward"), "cannot load " + path);
+    return "forward";
+  }
+
   void infer() {
-    auto given = module_.forward(tensor_);
+    auto given = module_.execute(method_, tensor_);
     const auto& values = required(given, "the inference failed");
     const Tensor& tensor = values.at(0).toTensor();
     const char* data = static_cast<const char*>(tensor.const_data_ptr());
@@ -265,6 +277,7 @@ class Session {
   }
 
   Module module_;
+  std::string method_;
   Listener* listener_;
   double load_ms_ = 0;
   std::unique_ptr<Port> input_, output_;

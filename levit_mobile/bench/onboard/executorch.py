@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -32,8 +33,18 @@ class Executorch:
         self.before, self.begun = resident(), time.perf_counter()
         portable_lib._unsafe_reset_threadpool(threads)
         self.program = Runtime.get().load_program(program)
-        self.method = self.program.load_method("forward")
-        self.shape, self.dtype = tuple(self.program.metadata("forward").input_tensor_meta(0).sizes()), "float32"
+        name, self.method = self.load()
+        self.shape, self.dtype = tuple(self.program.metadata(name).input_tensor_meta(0).sizes()), "float32"
+
+    def load(self) -> Any:
+        """(name, method): the one for half precision where the processor can load it."""
+        half = "forward_float16"
+        if half in self.program.method_names and platform.machine().lower() in ("aarch64", "arm64"):
+            try:
+                return half, self.program.load_method(half)
+            except RuntimeError:  # no half-precision arithmetic
+                pass
+        return "forward", self.program.load_method("forward")
 
     def put(self, x: Any) -> None:
         """The input of the inferences to come."""
