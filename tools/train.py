@@ -10,6 +10,11 @@ Fine-tune any checkpoint that the toolkit reads on your own classes (one folder 
     python tools/train.py --weights LeViT-128S-96703c44.pth --data DIR/train --val DIR/val \\
         --schedule 224:10 --lr 2e-4 --out mine.safetensors
 
+With int8's rounding in it (see qat.py), for a checkpoint that loses too much when it is quantised:
+
+    python tools/train.py --qat --weights mine.safetensors --data DIR/train --val DIR/val \\
+        --schedule 224:3 --lr 5e-5 --out mine-qat.safetensors
+
 The state is saved after every epoch beside ``--out``; the same command goes on from there.
 """
 
@@ -28,10 +33,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from augment import jitter, mix
+from qat import Rounding, freeze_statistics
 from torch import Tensor, nn
 from training_set import TrainingSet, batches, read
 from views import has_bfloat16
 
+from calib.pictures import load_calibration_set
 from levit_mobile.checkpoints import save_checkpoint
 from levit_mobile.model import LeViT
 from levit_mobile.preprocess import IMAGENET, Preprocessing, normalise, resize_and_crop
@@ -140,6 +147,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write (.safetensors)")
     parser.add_argument("--teacher", type=Path, help="what teach.py wrote")
     parser.add_argument("--weights", help="start from this checkpoint; default: from scratch")
+    parser.add_argument("--qat", action="store_true", help="round as int8 does while training; needs --weights")
     parser.add_argument("--variant", default="levit_128s")
     parser.add_argument("--schedule", default="112:140,160:60,224:15", help="size:epochs,...")
     parser.add_argument("--labels", type=Path, help="names of the classes, one a line; default: the folders' names")
@@ -157,7 +165,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--float32", action="store_true", help="never bfloat16 products, which are used where the device has them"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.qat and not args.weights:
+        raise SystemExit("--qat goes on from trained weights; type --weights FILE too")
+    return args
 
 
 def read_labels(path: Path | None, classes: list[str]) -> list[str]:
@@ -245,16 +256,24 @@ def main() -> None:
     else:
         levit = LeViT(get_variant(args.variant), num_classes=len(classes), image_size=schedule[0][0])
     device = torch.device(args.device)
-    narrow = not args.float32 and (has_bfloat16() if device.type == "cpu" else True)
+    # bfloat16 has as few bits as int8, whose rounding would drown in its own.
+    narrow = not (args.float32 or args.qat) and (has_bfloat16() if device.type == "cpu" else True)
     student = Student(levit, args.teacher is not None).to(device, memory_format=torch.channels_last)
+    if args.qat and {size for size, _ in schedule} != {levit.image_size}:
+        raise SystemExit(
+            f"--qat stays at the checkpoint's {levit.image_size} pixels; type --schedule {levit.image_size}:3"
+        )
     about = {
         "variant": levit.variant.name,
         "classes": classes,
         "pictures": len(data.pictures),
         "weights": start.sha256 if args.weights else None,
+        "qat": args.qat,
     }
     run = Run(student, copy.deepcopy(student), args.out.with_suffix(".state"), about, args.weight_decay)
     run.resume(device)
+    rounding = Rounding(student.levit) if args.qat else None
+    shown = load_calibration_set(args.data, spec) if args.qat else None
 
     sizes = [size for size, epochs in schedule for _ in range(epochs)]
     total = len(sizes)
@@ -262,7 +281,11 @@ def main() -> None:
     for epoch in range(run.done, total):
         began, size = time.monotonic(), sizes[epoch]
         optimizer = run.at_size(size)
+        if rounding is not None and shown is not None:
+            rounding.measure(shown, spec)
         student.train()
+        if rounding is not None:
+            freeze_statistics(student)
         losses = []
         for step, (pixels, truth, told) in enumerate(batches(data, size, args.batch, epoch, args.seed)):
             at = epoch + step / steps

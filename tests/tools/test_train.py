@@ -97,6 +97,38 @@ def test_fine_tuning_learns_two_colours(folder: Path, tmp_path: Path) -> None:
     assert top1 == 1.0
 
 
+@pytest.mark.slow
+def test_qat_goes_on_from_trained_weights(folder: Path, tmp_path: Path) -> None:
+    """At the learning rate of fine-tuning a few steps change little, and BatchNorm's statistics nothing."""
+    from levit_mobile.weights import resolve_weights
+
+    out = tmp_path / "qat.safetensors"
+    options = ["--qat", "--weights", "demo", "--batch", "16", "--out", str(out)]
+    printed = train(folder, *options, "--schedule", "224:1", "--lr", "1e-4")
+    assert "epoch 1/1 at 224: loss" in printed
+    found, start = resolve_weights(str(out)), resolve_weights("demo")
+    means = [key for key in start.state if key.endswith("running_mean") and "head" not in key]
+    assert all(np.array_equal(found.state[key], start.state[key]) for key in means)
+    weight = "blocks.0.m.qkv.c.weight"
+    assert 0 < float((found.state[weight] - start.state[weight]).abs().max()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--qat goes on from trained weights; type --weights FILE too"),
+        (
+            ["--weights", "demo", "--schedule", "64:1"],
+            "--qat stays at the checkpoint's 224 pixels; type --schedule 224:3",
+        ),
+    ],
+)
+def test_qat_says_what_it_needs(folder: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    out = tmp_path / "x.safetensors"
+    assert said in train(folder, "--qat", *options, "--batch", "16", "--out", str(out), code=1)
+    assert not out.exists()
+
+
 def test_another_validation_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     printed = train(folder, "--val", str(folder), "--out", str(tmp_path / "x.safetensors"), code=1)
     assert "has the classes ['train', 'val']" in printed
