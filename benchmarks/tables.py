@@ -21,7 +21,7 @@ from levit_mobile.errors import UsageError
 ROOT = Path(__file__).parent.parent
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 TARGETS = {"tflite": "TFLite", "executorch": "ExecuTorch"}
-SCRIPTS = ("accuracy", "latency", "export_cost", "policy", "agreement", "calibration")
+SCRIPTS = ("accuracy", "latency", "export_cost", "policy", "agreement", "calibration", "qat")
 BASE = "tflite fp32"
 Results = dict[str, dict[str, Any]]
 
@@ -182,6 +182,17 @@ def calibration_pictures(results: Results) -> str:
     return _table(["", "top-1", "agreement", "signal to noise"], rows)
 
 
+def trained(results: Results) -> str:
+    """Quantisation-aware training beside training on without it."""
+    header = ["", "float: top-1", "int8: top-1", "agreement", "signal to noise"]
+    header += ["min-max alone: top-1", "agreement", "signal to noise"]
+    rows = [
+        [name, _percent(row["float"]["share"]), *_calibrated(row["int8"]), *_calibrated(row["alone"])]
+        for name, row in results["qat"]["rows"].items()
+    ]
+    return _table(header, rows)
+
+
 def _calibrated(row: dict[str, Any]) -> list[str]:
     return [_percent(row["top1"]["share"]), _percent(row["agreement"]["share"]), f"{row['decibels']:.1f} dB"]
 
@@ -255,6 +266,7 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
         ("docs/quantisation.md", "calibration", calibration(results)),
         ("docs/quantisation.md", "methods", calibration_methods(results)),
         ("docs/quantisation.md", "pictures", calibration_pictures(results)),
+        ("docs/quantisation.md", "qat", trained(results)),
         ("docs/model_card.md", "accuracy", accuracy_of_pytorch(results)),
     )
     found: dict[Path, str] = {}

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from levit_mobile.cli.console import Output, Steps, json_option, needing, verbose_option
+from levit_mobile.cli.into import bundles_of
 from levit_mobile.cli.made import compare_side_by_side, facts, show
 from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OPTIONS = {  # of single targets: what --help says; the values are in TARGETS
-    "activations": "tflite: auto lets processors that have it compute in float16 what is float.  [default: auto; "
-    "float32 for fp32]  executorch: float16 needs such a processor.  [default: float32; float16 for fp16]",
+    "activations": "What is float inside: auto lets processors that have it compute that in float16; float16, executorch "
+    "only, needs such a processor.  [default: auto; float32 for fp32, and for executorch where it is not int8; "
+    "executorch: float16 for fp16]",
     "batch": "onnx: pictures in a call; dynamic takes any number.  [default: 1]",
     "delegate": "executorch: who computes.  [default: xnnpack]",
     "deployment-target": "coreml: the oldest system that it shall run on.  [default: ios16; ios17 for int8]",
@@ -126,6 +128,11 @@ def _complete_variant(_: click.Context, __: click.Parameter, typed: str) -> list
     "--out", type=click.Path(path_type=Path), help="The bundle's folder.  [default: ./MODEL-PRECISION-TARGET]"
 )
 @click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="The folder of an app, such as android_demo or ios_demo: the bundles go where it looks for them.",
+)
+@click.option(
     "--eval-data", type=click.Path(path_type=Path), help="Labelled pictures; the accuracy goes into the manifest."
 )
 @click.option(
@@ -155,6 +162,7 @@ def command(
     author: str,
     license: str,
     out: Path | None,
+    into: Path | None,
     eval_data: Path | None,
     max_drop: float | None,
     overwrite: bool,
@@ -168,6 +176,7 @@ def command(
     \b
     levit-export --target tflite --int8
     levit-export --target executorch --int8
+    levit-export --target executorch --int8 --into android_demo
     levit-export --target tflite --precision fp16 --weights mine.pth --labels classes.txt
     levit-export --target tflite --int8 --weights imagenet --model levit_256 --calib-data photos/
     """
@@ -175,6 +184,9 @@ def command(
     kinds = list(dict.fromkeys(t for name in targets for t in (TARGETS if name == "all" else (name,))))
     if out is not None and len(chosen) * len(kinds) > 1:
         raise UsageError("--out names one bundle, but several are to be made; leave it out")
+    if out is not None and into is not None:
+        raise UsageError("--out and --into both name the bundle's place; leave one out")
+    place = Path() if into is None else bundles_of(into, kinds)
     needed = [name for name in chosen if PRECISIONS[name].needs_ranges]
     if io_dtype != "float32":
         needed.append(f"--io-dtype {io_dtype}")
@@ -214,7 +226,7 @@ def command(
     with steps.download("downloading weights") as advance:
         checkpoint = resolve_weights(weights, variant=variant, progress=advance)
     names = class_names(checkpoint, labels)
-    folders = [out or Path(bundle_name(checkpoint.variant.name, request)) for request in plan]
+    folders = [out or place / bundle_name(checkpoint.variant.name, request) for request in plan]
     for folder in folders:
         check_vacant(folder, overwrite=overwrite)
     accuracy = None

@@ -131,6 +131,18 @@ def test_calibration(pictures: Path, tmp_path: Path) -> None:
         assert hardened[name] < bundled[name] - 10
 
 
+def test_qat(pictures: Path, tmp_path: Path) -> None:
+    words = ["--data", pictures, "--calib-data", pictures, "the same again=demo"]
+    rows = result("qat", tmp_path, *words)["rows"]
+    assert list(rows) == ["as it is in the package", "the same again"]
+    first, again = rows.values()
+    assert first == again
+    assert first["pictures"] == 6
+    assert first["alone"]["decibels"] < first["int8"]["decibels"] - 3
+    done = run("qat", "--results", tmp_path, "--data", pictures, "--calib-data", pictures, "demo")
+    assert (done.returncode, "demo has no name; type NAME=FILE" in done.stderr) == (2, True)
+
+
 def test_policy_of_one_bundle(exported: Exported, pictures: Path, tmp_path: Path) -> None:
     words = ["--results", tmp_path, "--data", pictures, "--calib-data", pictures]
     done = run("policy", *words, exported.bundle("levit_128s-int8-tflite"))

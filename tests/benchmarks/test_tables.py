@@ -56,6 +56,7 @@ def folder(tmp_path: Path) -> Path:
     methods = {"mse": row, "mse alone": {**row, "decibels": 28.06}}
     tables = {"bundled": ways, "hardened": ways, "methods": methods, "pictures": {"16 pictures, seed 0": row}}
     results["calibration"] = {"pictures": 1938, "tables": tables}
+    results["qat"] = {"rows": {"as it is in the package": {"float": SHARE, "int8": row, "alone": row}}}
     for name, found in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({**ABOUT, **found}))
     return tmp_path
@@ -92,6 +93,10 @@ def test_every_page_gets_its_figures(folder: Path) -> None:
     assert "| as shipped | 87.65% | 99.12% | 31.4 dB | 87.65% | 99.12% | 31.4 dB |" in pages["docs/quantisation.md"]
     assert "| 16 pictures, seed 0 | 87.65% | 99.12% | 31.4 dB |" in pages["docs/quantisation.md"]
     assert (
+        "| as it is in the package | 87.65% | 87.65% | 99.12% | 31.4 dB | 87.65% | 99.12% | 31.4 dB |"
+        in pages["docs/quantisation.md"]
+    )
+    assert (
         "-->87.65% top-1 of the 1,938 validation pictures (95 % interval 86.00% to 89.00%)<!--"
         in pages["docs/model_card.md"]
     )
@@ -114,7 +119,7 @@ def test_filling_twice_is_filling_once(folder: Path, tmp_path: Path) -> None:
         filled(page, "policy", "new")
 
 
-@pytest.mark.parametrize("name", ["accuracy", "agreement", "calibration", "export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["accuracy", "agreement", "calibration", "export_cost", "latency", "policy", "qat"])
 def test_missing_results(folder: Path, name: str) -> None:
     from tables import load
 
@@ -123,7 +128,7 @@ def test_missing_results(folder: Path, name: str) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["agreement", "calibration", "export_cost", "latency", "policy"])
+@pytest.mark.parametrize("name", ["agreement", "calibration", "export_cost", "latency", "policy", "qat"])
 def test_results_of_other_weights(folder: Path, name: str) -> None:
     from tables import load
 
