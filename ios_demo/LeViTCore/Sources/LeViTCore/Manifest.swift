@@ -73,3 +73,17 @@ public struct TensorPort: Decodable, Equatable, Sendable {
     case zeroPoint = "zero_point"
   }
 }
+
+extension Manifest {
+  /// The labels, and the number of the class behind those that occur twice (ImageNet has two cranes): what a Core ML
+  /// package calls its classes.
+  public var classNames: [String] {
+    var names = labels
+    while true {
+      let often = Dictionary(names.map { ($0, 1) }, uniquingKeysWith: +)
+      if often.count == names.count { return names }
+      // A name that was made up may be there already.
+      names = names.enumerated().map { often[$1] == 1 ? $1 : "\($1) (\($0))" }
+    }
+  }
+}
