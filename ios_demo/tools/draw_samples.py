@@ -84,9 +84,7 @@ def parachute() -> Image.Image:
         for x, order in ((start, 1), (stop, -1)):
             angles = np.linspace(0, np.pi / 2, 24)[::order]
             outline += [(middle + (x - middle) * np.sin(a), rim - (rim - top) * np.cos(a)) for a in angles]
-        lobe = [
-            (stop + (start - stop) * t, rim + 12 * s * np.sin(np.pi * t)) for t in np.linspace(0, 1, 12)
-        ]
+        lobe = [(stop + (start - stop) * t, rim + 12 * s * np.sin(np.pi * t)) for t in np.linspace(0, 1, 12)]
         ordered = outline[:24] + lobe[::-1] + outline[24:]
         draw.polygon(ordered, fill=colours[gore % 4])
     jumper = (middle, 372 * s)
@@ -97,8 +95,11 @@ def parachute() -> Image.Image:
         [jumper[0] - 11 * s, jumper[1] + 6 * s, jumper[0] + 11 * s, jumper[1] + 42 * s], 6 * s, fill=(50, 45, 60)
     )
     for side in (-1, 1):
-        draw.line([(jumper[0] + side * 5 * s, jumper[1] + 40 * s), (jumper[0] + side * 9 * s, jumper[1] + 66 * s)],
-                  fill=(40, 40, 50), width=7 * s)
+        draw.line(
+            [(jumper[0] + side * 5 * s, jumper[1] + 40 * s), (jumper[0] + side * 9 * s, jumper[1] + 66 * s)],
+            fill=(40, 40, 50),
+            width=7 * s,
+        )
     return picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 

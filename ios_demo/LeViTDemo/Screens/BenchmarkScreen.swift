@@ -23,6 +23,7 @@ struct BenchmarkScreen: View {
         }
       }
       .navigationTitle("Benchmark")
+      .navigationBarTitleDisplayMode(.inline)
       .toolbar {
         if let file = benchmark.file {
           ToolbarItem(placement: .primaryAction) {

@@ -8,29 +8,31 @@ struct ModelScreen: View {
   var body: some View {
     @Bindable var session = session
     NavigationStack {
-      if session.entries.isEmpty {
-        FailureView(failure: .noModel)
-          .navigationTitle("Model")
-      } else {
-        Form {
-          Picker("Bundle", selection: $session.selection) {
-            ForEach(session.entries) { entry in
-              Text(verbatim: entry.name).tag(Optional(entry.id))
-            }
-          }
-          .pickerStyle(.inline)
-          if session.bundle?.manifest.artifact.target == "coreml" {
-            Picker("Processors", selection: $session.processors) {
-              ForEach(Processors.allCases) { processors in
-                Text(processors.name).tag(processors)
+      Group {
+        if session.entries.isEmpty {
+          FailureView(failure: .noModel)
+        } else {
+          Form {
+            Picker("Bundle", selection: $session.selection) {
+              ForEach(session.entries) { entry in
+                Text(verbatim: entry.name).tag(Optional(entry.id))
               }
             }
             .pickerStyle(.inline)
+            if session.bundle?.manifest.artifact.target == "coreml" {
+              Picker("Processors", selection: $session.processors) {
+                ForEach(Processors.allCases) { processors in
+                  Text(processors.name).tag(processors)
+                }
+              }
+              .pickerStyle(.inline)
+            }
+            ModelState(session: session)
           }
-          ModelState(session: session)
         }
-        .navigationTitle("Model")
       }
+      .navigationTitle("Model")
+      .navigationBarTitleDisplayMode(.inline)
     }
   }
 }

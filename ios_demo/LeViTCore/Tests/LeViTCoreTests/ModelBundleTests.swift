@@ -200,3 +200,19 @@ final class ModelBundleTests {
     }
   }
 }
+
+struct ClassNamesTests {
+  private func names(_ labels: [String]) throws -> [String] {
+    let place = try #require(Bundle.module.url(forResource: "Fixtures/coreml-manifest", withExtension: "json"))
+    var json = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: place)) as? [String: Any])
+    json["labels"] = labels
+    return try JSONDecoder().decode(Manifest.self, from: JSONSerialization.data(withJSONObject: json)).classNames
+  }
+
+  /// As exporters.coreml._distinct writes them into a package.
+  @Test func whatOccursTwiceGetsItsNumber() throws {
+    #expect(try names(["tench", "crane", "church", "crane"]) == ["tench", "crane (1)", "church", "crane (3)"])
+    #expect(try names(["a", "b"]) == ["a", "b"])
+    #expect(try names(["a", "a", "a (0)"]) == ["a (0) (0)", "a (1)", "a (0) (2)"])
+  }
+}
