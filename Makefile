@@ -1,6 +1,7 @@
 # make demo   a bundle from nothing, and a prediction with it
 # make test   the whole test suite
 # make lint   style and types
+# make ios    what can be checked of ios_demo without a Mac; as root it fetches Swift (once, 2.5 GB)
 # make system Debian's packages for boards, instruction counts and pictures of reports; as root. Without them the tests that
 #             need one are skipped, and say so
 # make clean  remove what these made
@@ -12,7 +13,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 BUNDLE := build/levit_128s-int8-tflite
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint system clean
+.PHONY: demo test lint ios system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -56,6 +57,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+ios: $(VENV)/dev.stamp
+	ios_demo/tools/check.sh $(BIN)/python
 
 system:
 	apt-get update -qq

@@ -26,7 +26,7 @@ class Results:
     Attributes:
         about: when (``created``, ISO 8601, UTC), by which version (``tool``), and ``settings``.
         runs: latency: ``artifact`` (bundle, target, variant, precision, options, sha256, bytes, accuracy, parity),
-            ``where`` (kind: host, board, emulated or android; name; facts), ``runtime`` (name, version), ``threads``,
+            ``where`` (kind: host, board, emulated, android or ios; name; facts), ``runtime`` (name, version), ``threads``,
             ``load_ms``, ``first_ms``, ``samples_ms``, ``summary``, ``drift``, ``peak_mb``, ``before_mb``, ``health``
             (readings: seconds, temperature_c, mhz, throttled, foreign_cores, swapped), ``profile``, ``invalid``
             (reasons), ``complete``.

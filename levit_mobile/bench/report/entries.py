@@ -184,7 +184,7 @@ class Material:
     @property
     def places(self) -> list[Place]:
         """Each once: boards, telephones, hosts, then what is emulated."""
-        order = ("board", "android", "host")
+        order = ("board", "android", "ios", "host")
         found = dict.fromkeys(_places(self))
         rank = {kind: at for at, kind in enumerate(order)}
         return sorted(found, key=lambda p: (p.emulated, rank.get(p.kind, len(order))))

@@ -1,0 +1,85 @@
+import Foundation
+import LeViTCore
+
+/// What the model said of a picture, and how long that took.
+struct Answer: Equatable, Sendable {
+  let predictions: [Prediction]
+  let preprocessingMilliseconds: Double
+  let inferenceMilliseconds: Double
+}
+
+/// How far a benchmark is.
+struct BenchmarkProgress: Equatable, Sendable {
+  let runs: Int
+  let seconds: Double
+}
+
+/// Everything that runs the model happens here: off the main thread, and one thing at a time.
+actor Engine {
+  private static let shown = 5
+
+  private var chosen: (bundle: ModelBundle, processors: Processors)?
+  private var classifier: (any ImageClassifier)?
+
+  /// Check a bundle's files and open it; the model before it is given up first, for two may be too much.
+  func load(_ bundle: ModelBundle, _ processors: Processors) async throws {
+    classifier = nil
+    try bundle.verify()
+    let opened = try await Runtimes.open(bundle, processors)
+    try Task.checkCancellation()
+    chosen = (bundle, processors)
+    classifier = opened
+  }
+
+  /// - Parameter picture: made here, for decoding takes time too.
+  func classify(_ picture: @Sendable () throws -> RGBImage) throws -> Answer {
+    guard let classifier, let bundle = chosen?.bundle else { throw Failure.noModel }
+    let image = try picture()
+    let clock = ContinuousClock()
+    let start = clock.now
+    let crop = bundle.manifest.preprocessing.resizeAndCrop(image)
+    let ready = clock.now
+    let predictions: [Prediction]
+    do {
+      predictions = try classifier.classify(crop, top: Self.shown)
+    } catch {
+      throw Failure(error) { .cannotRun(detail: $0) }
+    }
+    return Answer(
+      predictions: predictions, preprocessingMilliseconds: (ready - start).milliseconds,
+      inferenceMilliseconds: (clock.now - ready).milliseconds)
+  }
+
+  /// Load the model anew and time it, as `levit bench` does. Whatever else wants the engine waits meanwhile.
+  func benchmark(
+    _ settings: BenchmarkSettings, on picture: RGBImage, progress: @Sendable (BenchmarkProgress) -> Void
+  ) async throws -> BenchmarkRun {
+    guard let chosen else { throw Failure.noModel }
+    let crop = chosen.bundle.manifest.preprocessing.resizeAndCrop(picture)
+    classifier = nil
+    let megabytesBefore = Device.megabytesInUse
+    let clock = ContinuousClock()
+    let start = clock.now
+    let opened = try await Runtimes.open(chosen.bundle, chosen.processors)
+    let loadMilliseconds = (clock.now - start).milliseconds
+    classifier = opened
+    var health = [Device.reading(since: start)]
+    let measurement = try LatencyMeasurement(
+      settings,
+      progress: { runs, seconds in
+        health.append(Device.reading(since: start))
+        progress(BenchmarkProgress(runs: runs, seconds: seconds))
+      }, infer: try opened.inference(of: crop))
+    health.append(Device.reading(since: start))
+    return BenchmarkRun(
+      bundle: chosen.bundle, place: Device.place(processors: opened.processors), runtime: opened.runtime,
+      loadMilliseconds: loadMilliseconds, measurement: measurement, settings: settings,
+      megabytesBefore: megabytesBefore, health: health)
+  }
+}
+
+extension Duration {
+  var milliseconds: Double {
+    Double(components.seconds) * 1e3 + Double(components.attoseconds) / 1e15
+  }
+}
