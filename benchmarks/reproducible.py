@@ -2,10 +2,10 @@
 
     python benchmarks/reproducible.py
 
-The second process has another hash seed, time zone, language (Turkish, made by localedef; other letters and a decimal comma),
-number of threads, working folder, home, folder for temporary files, umask and date for archives. A third, for the rows without
-options, is told to compute with the oldest instructions of the processor: there the artifact must be the same, and what was
-measured with it may differ in its last digits.
+All rows of a target are made by one process, and then by another, in the opposite order. That one has another hash seed, time
+zone, language (Turkish, made by localedef: other letters, a decimal comma), number of threads, working folder, home, folder for
+temporary files, umask and date for archives. A third is told to compute with the oldest instructions of the processor: there
+the artifact must be the same, and what was measured with it may differ in its last digits.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from results import add_results_option, write
 
@@ -27,8 +26,9 @@ from levit_mobile.bundle import file_digest
 from levit_mobile.cli.console import guarded
 from levit_mobile.download import default_cache
 from levit_mobile.errors import ExportError, UsageError
-from levit_mobile.targets import TARGETS, check_request
+from levit_mobile.targets import TARGETS
 
+Row: TypeAlias = tuple[str, ...]  # target, precision, option and value, if any
 NAME = "reproducible.json"
 OPTIONS = (  # what changes how an artifact is made, beside precision: one row each
     ("tflite", "int8", "--via", "onnx2tf"),
@@ -44,11 +44,17 @@ OPTIONS = (  # what changes how an artifact is made, beside precision: one row e
     ("onnx", "int8", "--batch", "dynamic"),
 )
 _SHA256 = "from levit_mobile.weights import resolve_weights; print(resolve_weights('demo').sha256)"
+_SEVERAL = """
+import json, sys
+from levit_mobile.cli.main import cli
+for words in json.loads(sys.argv[1]):
+    cli.main(["export", *words], prog_name="levit", standalone_mode=False)
+"""
 _OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
 
 
-def cases() -> list[tuple[str, ...]]:
-    """(target, precision, option and value, if any)."""
+def cases() -> list[Row]:
+    """All that is compared."""
     plain = [(target, name) for target, row in TARGETS.items() for name in row.precisions]
     return [*plain, *OPTIONS]
 
@@ -94,33 +100,40 @@ def places(folder: Path) -> dict[str, tuple[dict[str, str], Path, int]]:
     }
 
 
-def export(words: tuple[str, ...], where: tuple[dict[str, str], Path, int]) -> dict[str, str]:
-    """{file of the bundle: sha256}; the bundle is removed.
+def export(rows: list[Row], where: tuple[dict[str, str], Path, int]) -> dict[Row, dict[str, str]]:
+    """{row: {file of the bundle: sha256}}, made by one process in this order; the bundles are removed.
 
     Raises:
-        ExportError: the command failed.
+        ExportError: the process failed.
     """
     variables, folder, umask = where
-    target, precision, *options = words
-    out = folder / "bundle"
-    command = [sys.executable, "-m", "levit_mobile", "export", "--target", target, "--precision", precision]
-    done = subprocess.run(
-        [*command, *options, "--out", str(out)],
-        cwd=folder,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        umask=umask,
-        check=False,
-    )
-    if done.returncode:
-        raise ExportError(f"{' '.join(words)}: ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    out = folder / "bundles"
+    out.mkdir()
+    words = [
+        ["--target", target, "--precision", precision, *options, "--out", str(out / str(at))]
+        for at, (target, precision, *options) in enumerate(rows)
+    ]
     try:
-        files = sorted(path for path in out.rglob("*") if path.is_file())
-        return {path.relative_to(out).as_posix(): file_digest(path) for path in files}
+        done = subprocess.run(
+            [sys.executable, "-c", _SEVERAL, json.dumps(words)],
+            cwd=folder,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            umask=umask,
+            check=False,
+        )
+        if done.returncode:
+            raise ExportError(f"{rows[0][0]}: ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        return {row: _digests(out / str(at)) for at, row in enumerate(rows)}
     finally:
         shutil.rmtree(out)
+
+
+def _digests(bundle: Path) -> dict[str, str]:
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    return {path.relative_to(bundle).as_posix(): file_digest(path) for path in files}
 
 
 def apart(one: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -128,19 +141,20 @@ def apart(one: dict[str, str], other: dict[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def row(words: tuple[str, ...], where: dict[str, tuple[dict[str, str], Path, int]], *, oldest: bool) -> dict[str, Any]:
-    """What came of one case."""
-    start = time.monotonic()
-    check_request(words[0], words[1])
-    first = export(words, where["first"])
-    found: dict[str, Any] = {
-        "files": len(first),
-        "manifest": first["manifest.json"],
-        "differs": apart(first, export(words, where["second"])),
-    }
+def compare(rows: list[Row], where: dict[str, tuple[dict[str, str], Path, int]], *, oldest: bool) -> dict[str, Any]:
+    """{name: what came of it} of a target's rows."""
+    first = export(rows, where["first"])
+    others = {"differs": export(rows[::-1], where["second"])}
     if oldest:
-        found["differs_with_oldest_instructions"] = apart(first, export(words, where["oldest"]))
-    return {**found, "seconds": round(time.monotonic() - start, 1)}
+        others["differs_with_oldest_instructions"] = export(rows, where["oldest"])
+    return {
+        " ".join(row): {
+            "files": len(first[row]),
+            "manifest": first[row]["manifest.json"],
+            **{key: apart(first[row], made[row]) for key, made in others.items()},
+        }
+        for row in rows
+    }
 
 
 def parser() -> argparse.ArgumentParser:
@@ -167,10 +181,11 @@ def main() -> None:
         chosen = [case for case in chosen if " ".join(case) not in rows]
     with tempfile.TemporaryDirectory() as name:
         where = places(Path(name))
-        for case in chosen:
-            rows[" ".join(case)] = row(case, where, oldest=len(case) == 2 and not args.quick)
-            print(" ".join(case), rows[" ".join(case)], flush=True)
-            language = where["second"][0]["LC_ALL"]
+        language = where["second"][0]["LC_ALL"]
+        for target in dict.fromkeys(case[0] for case in chosen):
+            found = compare([case for case in chosen if case[0] == target], where, oldest=not args.quick)
+            rows |= found
+            print(target, found, flush=True)
             ordered = {key: rows[key] for key in map(" ".join, cases()) if key in rows}
             write(args.results, NAME, checkpoint, {"language": language, "rows": ordered})
     different = [name for name, found in rows.items() if found["differs"]]

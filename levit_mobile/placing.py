@@ -59,7 +59,7 @@ def _sweep_one(path: Path, folder: Path) -> None:
         old = path / folder.name
         if os.path.lexists(old) and not os.path.lexists(folder) and path.name.startswith(f".{folder.name}.old."):
             old.rename(folder)
-        if time.time() - path.stat().st_mtime > _GRACE or not any(path.iterdir()):
+        if time.time() - path.stat().st_mtime > _GRACE:
             shutil.rmtree(path, ignore_errors=True)
 
 
