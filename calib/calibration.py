@@ -27,6 +27,7 @@ __all__ = ["Calibration", "bundled_calibration", "load_calibration"]
 
 _BUNDLED = "levit_128s-imagenette.json"
 _FORMATS = (1, 2)  # 1 had ranges alone
+_MOST_BYTES = 2**28  # LeViT-384's takes one
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ def load_calibration(path: str | os.PathLike[str]) -> Calibration:
         CalibrationError: no such file, or not a calibration.
     """
     try:
+        if (size := Path(path).stat().st_size) > _MOST_BYTES:
+            raise CalibrationError(f"{path}: not a file of activation ranges ({size} bytes are too many)")
         return _parse(Path(path).read_text("utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: cannot be read ({error})") from error

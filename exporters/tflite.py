@@ -25,7 +25,7 @@ from levit_mobile.half import fits_half
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.program import Program
 
-__all__ = ["about", "check", "export", "float_graph", "foreign_tools", "preparations"]
+__all__ = ["about", "check", "export", "float_graph", "foreign_packages", "foreign_tools", "preparations"]
 
 FILE = "model.tflite"
 
@@ -79,6 +79,11 @@ def preparations(program: Program) -> list[tuple[str, Callable[[], object]]]:
 def foreign_tools(program: Program) -> dict[str, str]:
     """Versions of what took part from another environment."""
     return {"onnx2tf": tflite_onnx2tf.VERSION} if program.options.get("via") == "onnx2tf" else {}
+
+
+def foreign_packages(program: Program) -> dict[str, str]:
+    """All that is in that environment: {name: version}."""
+    return dict(tflite_onnx2tf.PACKAGES) if program.options.get("via") == "onnx2tf" else {}
 
 
 def about(artifact: Path) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def read_files(data: bytes) -> dict[str, bytes]:
     if archive is None:
         return {}
     with archive:
+        if sum(entry.file_size for entry in archive.infolist()) > len(data):  # stored, as in every .tflite, they fit
+            raise BundleError("the archive behind the model unpacks to more than the whole file")
         try:
             return {name: archive.read(name) for name in archive.namelist()}
         except _ZIP_ERRORS as error:

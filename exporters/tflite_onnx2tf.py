@@ -26,11 +26,12 @@ from levit_mobile.fuse import DeployAttention, DeployLeViT, DeployMLP
 from levit_mobile.golden import golden_pictures
 from levit_mobile.program import Program
 
-__all__ = ["ENVIRONMENT", "VERSION", "check", "prepare", "translate"]
+__all__ = ["ENVIRONMENT", "PACKAGES", "VERSION", "check", "prepare", "translate"]
 
 _INSTEAD = "--via litert-torch for the other converter"
 _REQUIREMENTS = resources.files("exporters").joinpath("data", "onnx2tf-requirements.txt").read_text("utf-8")
-VERSION = re.findall(r"^onnx2tf==(\S+)$", _REQUIREMENTS, re.MULTILINE)[0]
+PACKAGES: dict[str, str] = dict(re.findall(r"^([\w.-]+)==(\S+)$", _REQUIREMENTS, re.MULTILINE))
+VERSION = PACKAGES["onnx2tf"]
 ENVIRONMENT = Environment(
     name=f"onnx2tf-{VERSION}",
     requirements=_REQUIREMENTS,

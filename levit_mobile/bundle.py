@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from levit_mobile.arrays import read_arrays
 from levit_mobile.errors import BundleError, ExportError
+from levit_mobile.placing import hidden_folder, put_in_place, sweep
 from levit_mobile.preprocess import Preprocessing
 
 __all__ = [
@@ -39,6 +40,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
 _MOST_BYTES = 2**30  # no LeViT comes near it; a manifest that claims more is not read
+_MOST_GOLDEN = 2**28  # bytes of golden inputs, unpacked: eight pictures of 1024 pixels a side are a tenth of it
 _MOST_PIXELS = 4096  # a side
 _ENTRIES: dict[str, dict[str, type | tuple[type, ...]]] = {  # what the toolkit reads from a manifest
     "artifact": {"file": str, "target": str, "precision": str, "scheme": str},
@@ -115,9 +117,8 @@ class Bundle:
         """
         path = self.folder / GOLDEN
         try:
-            # Opened here, because numpy forgets to close what turns out to be damaged.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-                golden = Golden(np.asarray(data["pixels"]), np.asarray(data["logits"]))
+            data = read_arrays(path, most=_MOST_GOLDEN)
+            golden = Golden(data["pixels"], data["logits"])
         except Exception as error:  # zip, zlib and numpy each raise their own on a damaged file
             raise BundleError(f"{path}: cannot be read ({error})") from error
         size, classes = self.image_size, len(self.manifest["labels"])
@@ -292,44 +293,28 @@ def check_vacant(folder: Path, *, overwrite: bool) -> None:
 def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """A hidden folder beside ``folder`` to write into; renamed into place when all went well, removed otherwise.
 
-    So are the parents of ``folder`` that were made for it.
+    So are the parents of ``folder`` that were made for it. What a killed process left there is removed first.
 
     Raises:
-        ExportError: ``folder`` is there and may not be replaced, or the disk is full or read-only.
+        ExportError: ``folder`` is there and may not be replaced (somebody else may have put it there meanwhile), or the disk
+            is full or read-only.
     """
+    sweep(folder)
     check_vacant(folder, overwrite=overwrite)
-    scratch: Path | None = None
     made = [parent for parent in folder.parents if not os.path.lexists(parent)]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        scratch.chmod(0o755)
-        yield scratch
-        _replace(scratch, folder)
+        with hidden_folder(folder) as scratch:
+            scratch.chmod(0o755)
+            yield scratch
+            check_vacant(folder, overwrite=overwrite)
+            put_in_place(scratch, folder)
     except OSError as error:
         raise ExportError(_told(error, folder)) from error
     finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
         for parent in made:  # the deepest first
             with contextlib.suppress(OSError):  # not empty: the bundle is there, or somebody else's file
                 parent.rmdir()
-
-
-def _replace(new: Path, folder: Path) -> None:
-    """Rename ``new`` to ``folder``; an old one steps aside first, and comes back if that fails or is interrupted."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    old = aside / folder.name
-    try:
-        folder.rename(old)
-        new.rename(folder)
-    finally:
-        if os.path.lexists(old) and not os.path.lexists(folder):
-            old.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _told(error: OSError, folder: Path) -> str:
@@ -343,6 +328,7 @@ def _told(error: OSError, folder: Path) -> str:
         errno.ENOTDIR: "a part of the path is a file",
         errno.EEXIST: "a part of the path is a file",
         errno.ENAMETOOLONG: "the name is too long",
+        errno.ENOTEMPTY: "another export has put a bundle there meanwhile",
     }
     folder_or_above = (folder.absolute(), *folder.absolute().parents)
     file = Path(error.filename).absolute() if isinstance(error.filename, str) else folder.absolute()

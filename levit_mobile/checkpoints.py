@@ -12,6 +12,7 @@ import math
 import os
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,7 @@ from levit_mobile.model import LeViT, bias_offsets
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.variants import PATCH, VARIANTS, Variant, get_variant
 
-__all__ = ["Checkpoint", "imagenet_labels", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "find_file", "imagenet_labels", "is_safetensors", "load_checkpoint", "save_checkpoint"]
 
 _METADATA = "levit_mobile"  # one key in the safetensors header, so that its order is always the same
 _INDICES = "attention_bias_idxs"
@@ -38,6 +39,8 @@ _DERIVED = (_INDICES, "num_batches_tracked")  # computed, or of no use at infere
 _MOST_TOKENS = 64  # a side, 1024 pixels: what a bias table can be for
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.uint8)  # what the derived tensors may be instead
+_MOST_CLASSES = 100_000  # four times as many as ImageNet-21k has
+_LONGEST_CONFIG = 2**26  # bytes
 _LONGEST_HEADER = 100_000_000  # bytes of a safetensors file; its own reader takes no more
 
 
@@ -100,8 +103,10 @@ def load_checkpoint(path: str | os.PathLike[str], *, variant: str | None = None)
         UsageError: ``variant`` is not one of the five.
     """
     wanted = get_variant(variant) if variant is not None else None
-    file, labels = _find_file(Path(path))
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file = find_file(path)
+    labels = _labels_beside(file, Path(path))
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     tensors, metadata = _read_tensors(file)
     scheme = recognise_scheme(tensors)
     if scheme is None:
@@ -164,27 +169,46 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def _find_file(path: Path) -> tuple[Path, list[str] | None]:
-    if not path.is_dir():
-        if not path.is_file():
+def find_file(path: str | os.PathLike[str]) -> Path:
+    """The file of a checkpoint that is a file, or a folder as transformers saves it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    whole = Path(path)
+    if not whole.is_dir():
+        if not whole.is_file():
             raise CheckpointError(f"{path}: no such file")
-        return path, None
-    file = next((path / n for n in ("model.safetensors", "pytorch_model.bin") if (path / n).is_file()), None)
+        return whole
+    file = next((whole / n for n in ("model.safetensors", "pytorch_model.bin") if (whole / n).is_file()), None)
     if file is None:
         raise CheckpointError(f"{path}: this folder has neither a file model.safetensors nor a file pytorch_model.bin")
+    return file
+
+
+def _labels_beside(file: Path, path: Path) -> list[str] | None:
+    """Those of the ``config.json`` in a folder, if it was a folder that was asked for."""
+    if file == path:
+        return None
     try:
-        names = json.loads((path / "config.json").read_text("utf-8")).get("id2label")
-        return file, [str(names[str(i)]) for i in range(len(names))] if names else None
+        names = _read_config(path / "config.json").get("id2label")
+        return [str(names[str(i)]) for i in range(len(names))] if names else None
     except FileNotFoundError:
-        return file, None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path / 'config.json'}: cannot be read as a model's configuration ({type(error).__name__}: {error})"
         ) from error
 
 
-def _is_safetensors(file: Path) -> bool:
-    """By its first bytes, the header's length and a brace; by its name where they are neither that nor PyTorch's."""
+def _read_config(path: Path) -> Any:
+    if (size := path.stat().st_size) > _LONGEST_CONFIG:
+        raise ValueError(f"{size} bytes are too many")
+    return json.loads(path.read_text("utf-8"))
+
+
+def is_safetensors(file: Path) -> bool:
+    """Whether it is one: by its first bytes, the header's length and a brace; by its name if they are not PyTorch's either."""
     with file.open("rb") as opened:
         start = opened.read(9)
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER:
@@ -193,7 +217,7 @@ def _is_safetensors(file: Path) -> bool:
 
 
 def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if _is_safetensors(file):
+    if is_safetensors(file):
         try:
             with safe_open(file, framework="pt") as opened:
                 about = (opened.metadata() or {}).get(_METADATA)
@@ -201,6 +225,7 @@ def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, _own_metadata(about) if about else {}
         except (SafetensorError, ValueError) as error:
             raise CheckpointError(f"{file}: not a whole safetensors file ({error})") from error
+    _refuse_bomb(file)
     try:
         # Opened here, because torch.load goes by a path's suffix. The warnings are of a pickle's protocol.
         with file.open("rb") as opened, warnings.catch_warnings(action="ignore"):
@@ -224,6 +249,19 @@ def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if tensors and all(key.startswith("module.") for key in tensors):  # saved from DistributedDataParallel
         tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
     return tensors, {}
+
+
+def _refuse_bomb(file: Path) -> None:
+    """PyTorch's archives are not compressed; one that is may unpack to a thousand times its size."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # whatever it is, PyTorch's own reader will say
+    if size > 4 * file.stat().st_size:
+        raise CheckpointError(
+            f"{file}: unpacks to {size} bytes, more than four times its own; torch.save writes no such file"
+        )
 
 
 def _own_metadata(text: str) -> dict[str, Any]:
@@ -317,7 +355,8 @@ def _as_linear(key: str, value: Tensor) -> Tensor:
 
 def _differences(state: Mapping[str, Tensor], variant: Variant) -> list[str]:
     head = next((state[key] for key in ("head.l.weight", "head.l.bias") if key in state and state[key].ndim), None)
-    classes = max(1, head.size(0)) if head is not None else 1000  # a head without classes is misshapen
+    # A head without classes is misshapen, and so is one that takes any memory there is.
+    classes = min(max(1, head.size(0)), _MOST_CLASSES) if head is not None else 1000
     second = any(key.startswith("head_dist.") for key in state)
     expected = _expected(variant.name, classes, second, _image_size(state))
     problems = [f"{key} is missing" for key in expected if key not in state and not key.endswith(_DERIVED)]
@@ -350,7 +389,7 @@ def _preprocessing(file: Path, metadata: dict[str, Any], scheme: str, image_size
         return Preprocessing.of_size(image_size)
     hint = "correct it, or move it away if pictures should go through ImageNet's preprocessing"
     try:
-        data = json.loads(config.read_text("utf-8"))
+        data = _read_config(config)
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{config}: cannot be read ({error}); {hint}") from error
     try:

@@ -52,13 +52,18 @@ def unpack_folder(data: bytes) -> dict[str, bytes]:
         nodes = table["nodes"]
         files: dict[str, bytes] = {}
         seen: set[int] = set()
+        room = len(data)  # no two files share bytes, or a few of them could fill the memory
 
         def walk(index: int, path: str) -> None:
+            nonlocal room
             node = nodes[index]
             if node["kind"] == _FILE:
                 start, size = node["dataRegion"]["offset"], node["dataRegion"]["size"]
                 if not 0 <= start <= start + size <= len(data):
                     raise ValueError(f"{path} lies outside")
+                room -= size
+                if room < 0:
+                    raise ValueError(f"{path} has bytes of another file")
                 files[path] = data[start : start + size]
             for name, child in node["children"].items():
                 if not 0 <= child < index or child in seen:  # children come first and have one parent, so a walk ends

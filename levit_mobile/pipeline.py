@@ -24,6 +24,7 @@ from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import RUNTIMES
 from levit_mobile.runtimes.base import Runtime, every_way, stand_in
 from levit_mobile.runtimes.trial import note_success
+from levit_mobile.sbom import SBOM, bill_of_materials
 from levit_mobile.targets import TARGETS, Request, check_request
 
 __all__ = ["check_packages", "export_bundle", "reference_model", "write_golden"]
@@ -40,7 +41,7 @@ def check_packages(request: Request) -> None:
     exporter = _exporter(request.target)
     if hasattr(exporter, "check"):
         _of_target(request.target, exporter.check, request.precision, request.options)
-    for package in TARGETS[request.target].with_options(request.options).packages:
+    for package in (*TARGETS[request.target].with_options(request.options).packages, "cyclonedx-python-lib"):
         try:
             metadata.version(package)
         except metadata.PackageNotFoundError as error:
@@ -81,6 +82,7 @@ def export_bundle(
     overwrite: bool = False,
     allow_drift: bool = False,
     accuracy: Callable[[Runtime], dict[str, Any]] | None = None,
+    command: str | None = None,
     step: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext(),
 ) -> Bundle:
     """Translate a program, compare the artifact with PyTorch, and write the bundle.
@@ -93,6 +95,7 @@ def export_bundle(
         overwrite: replace a bundle that is there.
         allow_drift: write it also if the comparison fails; the manifest then says so.
         accuracy: measures the running artifact; its result goes into the manifest.
+        command: that this is done for; it goes into the manifest.
         step: called with what is about to happen; the work is done inside the context it returns.
 
     Raises:
@@ -128,7 +131,9 @@ def export_bundle(
         (scratch / "golden.npz").write_bytes(golden.to_bytes())
         if program.calibration is not None:
             (scratch / "calibration.json").write_text(program.calibration.to_json(), "utf-8")
-        write_manifest(scratch, _manifest(program, target, artifact, runtime, parity, measured))
+        (scratch / SBOM).write_text(_bill(program, target), "utf-8")
+        about = _manifest(program, target, artifact, runtime, parity, measured)
+        write_manifest(scratch, {**about, "command": command})
     bundle = open_bundle(folder)
     note_success(target, bundle.artifact_digest)
     return bundle
@@ -151,6 +156,12 @@ def _of_target(target: str, work: Callable[..., Any], *given: object) -> Any:
 def _missing(target: str, package: str) -> RuntimeMissingError:
     hint = install_hint(TARGETS[target].extra)
     return RuntimeMissingError(f"--target {target} needs the package {package}; {hint}")
+
+
+def _bill(program: Program, target: str) -> str:
+    row, exporter = TARGETS[target], _exporter(target)
+    others = exporter.foreign_packages(program) if hasattr(exporter, "foreign_packages") else {}
+    return bill_of_materials(row.extra, [*_PACKAGES, *row.with_options(program.options).packages], others)
 
 
 def _manifest(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from importlib import resources
 
-from levit_mobile.checkpoints import Checkpoint, load_checkpoint
+from levit_mobile.checkpoints import Checkpoint, find_file, is_safetensors, load_checkpoint
 from levit_mobile.download import Progress, default_cache, fetch
 from levit_mobile.errors import CheckpointError, UsageError
+from levit_mobile.isolated import run_isolated
 from levit_mobile.variants import get_variant
 
 __all__ = ["resolve_weights"]
 
+_SECONDS = 600  # to import PyTorch and to read a file, on a slow disk
 _DEMO_VARIANT = "levit_128s"
 _DEMO = resources.files("levit_mobile").joinpath("data", f"{_DEMO_VARIANT}-imagenette.safetensors")
 
@@ -40,7 +42,16 @@ def resolve_weights(
         return _imagenet(variant, base_url, progress)
     if not os.path.exists(weights):
         raise UsageError(f"--weights {weights}: no such file; type demo, imagenet, or the path of a checkpoint")
+    _try(weights)
     return load_checkpoint(weights, variant=variant)
+
+
+def _try(weights: str) -> None:
+    """Have another process read it first, if the reader is PyTorch's: that one unpacks archives in C++."""
+    file = find_file(weights)
+    if not is_safetensors(file):
+        call = load_checkpoint.__module__, load_checkpoint.__name__, [weights]
+        run_isolated(*call, file=file, reader="PyTorch", seconds=_SECONDS, error=CheckpointError)
 
 
 def _demo(variant: str | None) -> Checkpoint:

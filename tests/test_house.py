@@ -21,12 +21,17 @@ PACKAGES = ("calib", "exporters", "levit_mobile")
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("levit_mobile", "levit_mobile.errors", "levit_mobile.variants"),
     (
+        "levit_mobile.arrays",
         "levit_mobile.download",
+        "levit_mobile.exchange",
         "levit_mobile.folder_bytes",
+        "levit_mobile.isolated",
         "levit_mobile.key_schemes",
         "levit_mobile.model",
+        "levit_mobile.placing",
         "levit_mobile.quiet",
         "levit_mobile.resize",
+        "levit_mobile.sbom",
         "levit_mobile.scales",
     ),
     ("levit_mobile.preprocess", "levit_mobile.checkpoints", "levit_mobile.fuse", "levit_mobile.weights"),
@@ -46,7 +51,14 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.quant_error",
         "levit_mobile.runtimes",
     ),
-    ("levit_mobile.bench", "levit_mobile.mixed", "levit_mobile.pipeline", "levit_mobile.targets"),
+    (
+        "levit_mobile.bench",
+        "levit_mobile.mixed",
+        "levit_mobile.pipeline",
+        "levit_mobile.signing",
+        "levit_mobile.signing_worker",
+        "levit_mobile.targets",
+    ),
     ("levit_mobile.cli", "levit_mobile.__main__"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -30,6 +31,8 @@ from rich.progress import (
 from levit_mobile.errors import LevitMobileError, RuntimeMissingError, cannot_load, install_hint
 
 __all__ = ["Output", "Steps", "guarded", "json_option", "levit_command", "needing", "verbose_option"]
+
+_NO_MEMORY = re.compile("can't allocate memory|not enough memory|bad_alloc|bad allocation")  # as PyTorch and C++ say it
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 verbose_option = click.option("--verbose", is_flag=True, help="Show what converters print while they work.")
@@ -235,6 +238,13 @@ def guarded() -> Iterator[None]:
     except LevitMobileError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(error.exit_code) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        click.echo(
+            "error: there is not enough memory for this; close other programs, or type a smaller --model", err=True
+        )
+        raise SystemExit(2) from error
     except OSError as error:  # a full disk behind standard output, a folder that may not be read
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from error

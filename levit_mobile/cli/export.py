@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from levit_mobile.cli.console import Output, Steps, json_option, needing, verbose_option
 from levit_mobile.cli.into import bundles_of
 from levit_mobile.cli.made import compare_side_by_side, facts, show
+from levit_mobile.cli.told import told_command
 from levit_mobile.errors import UsageError
 from levit_mobile.quantize import PRECISIONS
 from levit_mobile.targets import TARGETS, bundle_name, check_request
@@ -269,6 +270,7 @@ def command(
             overwrite=overwrite,
             allow_drift=allow_drift,
             accuracy=accuracy,
+            command=told_command(request, checkpoint),
             step=steps.step,
         )
         made.append(bundle)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("levit_mobile.cli.validate", "Measure a bundle against PyTorch and labelled pictures."),
     "inspect": ("levit_mobile.cli.inspect", "Show what is inside a bundle: operators, delegate parts, bytes."),
     "verify": ("levit_mobile.cli.verify", "Check that a bundle is whole and computes what it should."),
+    "sign": ("levit_mobile.cli.sign", "Sign a bundle with your own key."),
     "bench": ("levit_mobile.cli.bench", "Measure latency on this host or on boards, or count instructions."),
     "board": ("levit_mobile.cli.board", "An emulated ARM board on this host: up, down, status."),
     "report": ("levit_mobile.cli.report", "Make a page of what bench measured."),

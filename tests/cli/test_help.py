@@ -20,6 +20,7 @@ EXAMPLES = {
     "validate": "levit validate levit_128s-int8-tflite --data imagenette/val --weights demo",
     "inspect": "levit inspect levit_128s-int8-tflite",
     "verify": "levit verify levit_128s-int8-tflite",
+    "sign": "levit sign levit_128s-int8-tflite --key key.pem",
     "bench": "levit bench levit_128s-int8-tflite --emulate cortex-a76 --budget 60M",
     "board": "levit board up",
     "report": "levit report results.json --baseline main.json --fail-if-worse",

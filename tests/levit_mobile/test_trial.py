@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from levit_mobile.errors import BundleError, LevitMobileError
+from levit_mobile import isolated
+from levit_mobile.errors import BundleError, LevitMobileError, RuntimeMissingError
 from levit_mobile.runtimes import trial
 
+REPOSITORY = Path(__file__).parents[2]
 READER = """
 import os, time, sys
-from levit_mobile.errors import BundleError, LevitMobileError
+from levit_mobile.errors import BundleError, LevitMobileError, RuntimeMissingError
 
 class Opened:
     def logits(self, pixels):
@@ -34,7 +37,11 @@ def open_artifact(path, *, size, spec):
     if text == "refuse":
         raise BundleError("not one of ours")
     if text == "stumble":
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by\\n nothing")
+    if text == "missing":
+        raise RuntimeMissingError("no package")
+    if text == "fill":
+        bytearray(9 << 30)
     return Opened()
 """
 
@@ -42,7 +49,7 @@ def open_artifact(path, *, size, spec):
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "made_up_reader.py").write_text(READER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(REPOSITORY)]))
     monkeypatch.setenv("LEVIT_MOBILE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -78,12 +85,26 @@ def test_another_version_of_the_runtime_is(artifact: Path, monkeypatch: pytest.M
     assert opened(artifact) == 2
 
 
-@pytest.mark.parametrize("content", ["refuse", "stumble"])
-def test_a_civil_refusal_is_left_to_the_caller(artifact: Path, content: str, cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("refuse", "not one of ours"),
+        ("stumble", "{artifact}: cannot be read (ZeroDivisionError: by nothing)"),
+        ("fill", "{artifact}: reading it takes more than 8 GiB of memory"),
+    ],
+)
+def test_what_is_refused_there_is_not_opened_here(artifact: Path, content: str, words: str, cache: Path) -> None:
     for _ in range(2):
-        survives(artifact, content)
+        with pytest.raises(BundleError) as caught:
+            survives(artifact, content)
+        assert str(caught.value) == words.format(artifact=artifact)
     assert opened(artifact) == 2  # and is not taken for a success
     assert not cache.exists()
+
+
+def test_the_kind_of_a_refusal_is_kept(artifact: Path) -> None:
+    with pytest.raises(RuntimeMissingError, match=r"^no package$"):
+        survives(artifact, "missing")
 
 
 def test_a_reader_that_dies(artifact: Path, cache: Path) -> None:
@@ -120,20 +141,19 @@ def test_a_cache_that_cannot_be_written(artifact: Path, cache: Path) -> None:
     trial.note_success("tflite", "a")
 
 
-def status(artifact: Path, content: str) -> int:
+def child(artifact: Path, content: str, seconds: int) -> int:
     artifact.write_text(content)
-    command = [sys.executable, "-P", "-c", trial._CHILD, "made_up_reader", str(artifact), "64", "60"]
-    return subprocess.run(command, capture_output=True, check=False).returncode
+    words = ["2", str(seconds), trial.__name__, "open_and_run", "made_up_reader", str(artifact), "64"]
+    command = [sys.executable, "-P", "-c", isolated._CHILD, *words]
+    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode
 
 
 def test_what_the_child_ends_with(artifact: Path) -> None:
-    assert [status(artifact, content) for content in ("good", "refuse", "stumble", "abort")] == [0, 3, 3, -6]
+    assert [child(artifact, content, 60) for content in ("good", "refuse", "stumble", "abort")] == [0, 3, 3, -6]
 
 
 def test_a_child_that_outlives_its_parent_ends_itself(artifact: Path) -> None:
-    artifact.write_text("sleep")
-    command = [sys.executable, "-P", "-c", trial._CHILD, "made_up_reader", str(artifact), "64", "2"]
-    assert subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == -14
+    assert child(artifact, "sleep", 2) == -14
 
 
 @pytest.mark.parametrize(
@@ -146,7 +166,7 @@ def test_a_child_that_outlives_its_parent_ends_itself(artifact: Path) -> None:
     ],
 )
 def test_what_ended_it(number: int, words: str) -> None:
-    assert words in trial._cause(number)
+    assert words in isolated.cause_of_death(number, "the runtime", 600)
 
 
 def test_modules_in_the_current_folder_are_not_taken(

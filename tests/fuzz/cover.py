@@ -1,0 +1,89 @@
+"""Fuzz one reader with coverage as the guide, for some seconds, and say what was tried (needs atheris; Linux, x86-64).
+
+python tests/fuzz/cover.py READER SECONDS WORKING_FOLDER
+
+What reached new code is kept in ``WORKING_FOLDER/corpus``, what broke the reader as ``WORKING_FOLDER/crash-*``; after a
+finding it goes on, until the time is up. ``WORKING_FOLDER/report.json`` has the count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import atheris
+
+ROOT = Path(__file__).resolve().parents[2]
+GIBIBYTES = 8
+SLOW = 20  # seconds for one input
+
+
+def main() -> None:
+    name, seconds, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).resolve()
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+    # zipfile and json are the parsers behind several readers; what is in C shows no coverage.
+    with atheris.instrument_imports(
+        include=["levit_mobile", "exporters", "calib", "zipfile", "numpy.lib", "torch._weights_only_unpickler"]
+    ):
+        import fuzzed
+
+        reader = fuzzed.READERS[name]
+        seeds = reader.seeds()
+        for data in seeds:
+            fuzzed.attempt(name, data)  # imports what it needs while imports are watched
+    resource.setrlimit(resource.RLIMIT_DATA, (GIBIBYTES << 30, GIBIBYTES << 30))
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for data in seeds:
+        (corpus / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+    outcomes: Counter[str] = Counter()
+    start, slowest = time.monotonic(), 0.0
+    report = folder / "report.json"
+    kinds: dict[str, str] = {}
+    last = [start]
+
+    def write() -> None:
+        rows = {"reader": name, "seconds": round(time.monotonic() - start, 1), "slowest_s": round(slowest, 2)}
+        report.write_text(json.dumps({**rows, "outcomes": dict(sorted(outcomes.items())), "findings": kinds}, indent=1))
+
+    def once(data: bytes) -> None:
+        nonlocal slowest
+        begun = time.monotonic()
+        try:
+            outcomes[fuzzed.attempt(name, data)] += 1
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            where = next((f for f in reversed(frames) if str(ROOT) in f.filename), frames[-1])
+            kind = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+            outcomes["broke"] += 1
+            if kind not in kinds:
+                kinds[kind] = str(error)[:200]
+                (folder / f"crash-{hashlib.sha256(kind.encode()).hexdigest()[:12]}").write_bytes(data)
+        took = time.monotonic() - begun
+        if took > slowest:
+            slowest = took
+            (folder / "slowest").write_bytes(data)
+        if time.monotonic() - last[0] > 5:
+            last[0] = time.monotonic()
+            write()
+        if time.monotonic() - start > seconds:
+            write()
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            os._exit(0)
+
+    options = [f"-timeout={SLOW}", "-rss_limit_mb=6000", f"-artifact_prefix={folder}/native-", "-max_len=65536"]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], once)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
