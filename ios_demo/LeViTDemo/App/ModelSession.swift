@@ -7,7 +7,8 @@ import Observation
 final class ModelSession {
   enum State: Equatable {
     case loading
-    case ready
+    /// The model runs; how far its answers to the golden pictures are from PyTorch's.
+    case ready(Parity)
     case failed(Failure)
   }
 
@@ -60,8 +61,7 @@ final class ModelSession {
 
   private func outcome(of entry: BundleStore.Entry) async -> State {
     do {
-      try await engine.load(entry.bundle.get(), processors)
-      return .ready
+      return .ready(try await engine.load(entry.bundle.get(), processors))
     } catch {
       return .failed(Failure(error) { .cannotLoad(detail: $0) })
     }

@@ -22,13 +22,18 @@ actor Engine {
   private var classifier: (any ImageClassifier)?
 
   /// Check a bundle's files and open it; the model before it is given up first, for two may be too much.
-  func load(_ bundle: ModelBundle, _ processors: Processors) async throws {
+  ///
+  /// - Returns: how far its answers to the golden pictures are from PyTorch's, on this phone.
+  func load(_ bundle: ModelBundle, _ processors: Processors) async throws -> Parity {
     classifier = nil
     try bundle.verify()
+    let golden = try Golden(of: bundle)
     let opened = try await Runtimes.open(bundle, processors)
     try Task.checkCancellation()
+    let answers = try golden.pictures.map(opened.logits)
     chosen = (bundle, processors)
     classifier = opened
+    return Parity(of: answers, beside: golden.logits, bundle.manifest)
   }
 
   /// - Parameter picture: made here, for decoding takes time too.
@@ -50,12 +55,14 @@ actor Engine {
       inferenceMilliseconds: (clock.now - ready).milliseconds)
   }
 
-  /// Load the model anew and time it, as `levit bench` does. Whatever else wants the engine waits meanwhile.
+  /// Load the model anew and time it on a golden picture, as `levit bench` does. Whatever else wants the engine waits
+  /// meanwhile.
   func benchmark(
-    _ settings: BenchmarkSettings, on picture: RGBImage, progress: @Sendable (BenchmarkProgress) -> Void
+    _ settings: BenchmarkSettings, progress: @Sendable (BenchmarkProgress) -> Void
   ) async throws -> BenchmarkRun {
     guard let chosen else { throw Failure.noModel }
-    let crop = chosen.bundle.manifest.preprocessing.resizeAndCrop(picture)
+    let golden = try Golden(of: chosen.bundle)
+    let picture = golden.pictures[0]
     classifier = nil
     let megabytesBefore = Device.megabytesInUse
     let clock = ContinuousClock()
@@ -69,11 +76,13 @@ actor Engine {
       progress: { runs, seconds in
         health.append(Device.reading(since: start))
         progress(BenchmarkProgress(runs: runs, seconds: seconds))
-      }, infer: try opened.inference(of: crop))
+      }, infer: try opened.inference(of: picture))
     health.append(Device.reading(since: start))
+    let parity = Parity(
+      of: [try opened.logits(of: picture)], beside: [golden.logits[0]], chosen.bundle.manifest)
     return BenchmarkRun(
       bundle: chosen.bundle, place: Device.place(processors: opened.processors), runtime: opened.runtime,
-      loadMilliseconds: loadMilliseconds, measurement: measurement, settings: settings,
+      loadMilliseconds: loadMilliseconds, measurement: measurement, settings: settings, parity: parity,
       megabytesBefore: megabytesBefore, health: health)
   }
 }
