@@ -15,8 +15,6 @@ final class ModelSession {
   let engine = Engine()
   private(set) var entries: [BundleStore.Entry] = []
   private(set) var state = State.loading
-  /// Changes whenever another model is ready, so that what is on the screen is classified anew.
-  private(set) var generation = 0
 
   /// Which bundle, by its folder.
   var selection: BundleStore.Entry.ID? {
@@ -52,10 +50,7 @@ final class ModelSession {
     loading = Task {
       let found = await outcome(of: entry)
       // Somebody may have chosen another one meanwhile.
-      if !Task.isCancelled {
-        state = found
-        generation += 1
-      }
+      if !Task.isCancelled { state = found }
     }
   }
 

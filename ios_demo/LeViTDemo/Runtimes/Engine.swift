@@ -25,20 +25,19 @@ actor Engine {
   ///
   /// - Returns: how far its answers to the golden pictures are from PyTorch's, on this phone.
   func load(_ bundle: ModelBundle, _ processors: Processors) async throws -> Parity {
-    classifier = nil
+    (chosen, classifier) = (nil, nil)
     try bundle.verify()
     let golden = try Golden(of: bundle)
     let opened = try await Runtimes.open(bundle, processors)
     try Task.checkCancellation()
     let answers = try golden.pictures.map(opened.logits)
-    chosen = (bundle, processors)
-    classifier = opened
+    (chosen, classifier) = ((bundle, processors), opened)
     return Parity(of: answers, beside: golden.logits, bundle.manifest)
   }
 
   /// - Parameter picture: made here, for decoding takes time too.
-  func classify(_ picture: @Sendable () throws -> RGBImage) throws -> Answer {
-    guard let classifier, let bundle = chosen?.bundle else { throw Failure.noModel }
+  func classify(_ picture: @Sendable () throws -> RGBImage) async throws -> Answer {
+    let (bundle, classifier) = try await opened()
     let image = try picture()
     let clock = ContinuousClock()
     let start = clock.now
@@ -60,30 +59,38 @@ actor Engine {
   func benchmark(
     _ settings: BenchmarkSettings, progress: @Sendable (BenchmarkProgress) -> Void
   ) async throws -> BenchmarkRun {
-    guard let chosen else { throw Failure.noModel }
-    let golden = try Golden(of: chosen.bundle)
+    guard let bundle = chosen?.bundle else { throw Failure.noModel }
+    let golden = try Golden(of: bundle)
     let picture = golden.pictures[0]
     classifier = nil
     let megabytesBefore = Device.megabytesInUse
     let clock = ContinuousClock()
     let start = clock.now
-    let opened = try await Runtimes.open(chosen.bundle, chosen.processors)
+    let classifier = try await opened().classifier
     let loadMilliseconds = (clock.now - start).milliseconds
-    classifier = opened
     var health = [Device.reading(since: start)]
     let measurement = try LatencyMeasurement(
       settings,
       progress: { runs, seconds in
         health.append(Device.reading(since: start))
         progress(BenchmarkProgress(runs: runs, seconds: seconds))
-      }, infer: try opened.inference(of: picture))
+      }, infer: try classifier.inference(of: picture))
     health.append(Device.reading(since: start))
     let parity = Parity(
-      of: [try opened.logits(of: picture)], beside: [golden.logits[0]], chosen.bundle.manifest)
+      of: [try classifier.logits(of: picture)], beside: [golden.logits[0]], bundle.manifest)
     return BenchmarkRun(
-      bundle: chosen.bundle, place: Device.place(processors: opened.processors), runtime: opened.runtime,
+      bundle: bundle, place: Device.place(processors: classifier.processors), runtime: classifier.runtime,
       loadMilliseconds: loadMilliseconds, measurement: measurement, settings: settings, parity: parity,
       megabytesBefore: megabytesBefore, health: health)
+  }
+
+  /// The chosen bundle and what runs it, which a benchmark may have given up.
+  private func opened() async throws -> (bundle: ModelBundle, classifier: any ImageClassifier) {
+    guard let chosen else { throw Failure.noModel }
+    if let classifier { return (chosen.bundle, classifier) }
+    let opened = try await Runtimes.open(chosen.bundle, chosen.processors)
+    classifier = opened
+    return (chosen.bundle, opened)
   }
 }
 

@@ -81,10 +81,8 @@ struct NumPyArchive {
     guard length <= bytes.count - 8 - width else { throw damaged }
     let body = start + 8 + width + length
     let header = String(decoding: bytes[(start + 8 + width)..<body], as: UTF8.self)
-    guard let match = header.firstMatch(of: /'descr': '([^']+)', 'fortran_order': False, 'shape': \(([0-9, ]*)\)/)
-    else {
-      throw damaged
-    }
+    let fields = #/'descr': '([^']+)', 'fortran_order': False, 'shape': \(([0-9, ]*)\)/#
+    guard let match = header.firstMatch(of: fields) else { throw damaged }
     let shape = match.2.split { !$0.isNumber }.compactMap { Int($0) }
     return Array(type: String(match.1), shape: shape, bytes: bytes[body...])
   }
