@@ -12,14 +12,26 @@ open class MLModelConfiguration: NSObject {
   public override init() {}
 }
 
-public protocol MLFeatureProvider {}
+public protocol MLFeatureProvider {
+  func featureValue(for featureName: String) -> MLFeatureValue?
+}
+
+open class MLMultiArray: NSObject {
+  open var count: Int { fatalError() }
+  open subscript(index: Int) -> NSNumber {
+    get { fatalError() }
+    set {}
+  }
+}
 
 open class MLFeatureValue: NSObject {
+  open var multiArrayValue: MLMultiArray? { fatalError() }
   public init(pixelBuffer value: CVPixelBuffer) {}
 }
 
 open class MLDictionaryFeatureProvider: NSObject, MLFeatureProvider {
   public init(dictionary: [String: Any]) throws {}
+  open func featureValue(for featureName: String) -> MLFeatureValue? { fatalError() }
 }
 
 open class MLModel: NSObject {

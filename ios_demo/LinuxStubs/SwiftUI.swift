@@ -553,6 +553,9 @@ extension View {
   public func scaledToFill() -> some View { EmptyView() }
   public func tabItem<V: View>(@ViewBuilder _ label: () -> V) -> some View { EmptyView() }
   public func tag<V: Hashable>(_ tag: V) -> some View { EmptyView() }
+  public func task(
+    priority: TaskPriority = .userInitiated, @_inheritActorContext _ action: @escaping @Sendable () async -> Void
+  ) -> some View { EmptyView() }
   public func task<T: Equatable>(
     id value: T, priority: TaskPriority = .userInitiated,
     @_inheritActorContext _ action: @escaping @Sendable () async -> Void

@@ -29,7 +29,7 @@ swift swift test --quiet --package-path /src/ios_demo/LeViTCore --scratch-path /
 step "syntax of every file"
 files=$(git ls-files --cached --others --exclude-standard 'ios_demo/*.swift')
 # shellcheck disable=SC2086
-swift sh -c 'cd /src && for file; do swiftc -frontend -parse "$file" || exit 1; done' parse $files
+swift sh -c 'cd /src && swiftc -parse "$@"' parse $files
 echo "$(wc -l <<<"$files") files parse"
 
 step "types of the app, against stubs of Apple's frameworks and of ExecuTorch"

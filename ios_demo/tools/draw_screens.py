@@ -224,7 +224,7 @@ def model() -> Canvas:
     names = ["All", "CPU", "CPU and GPU", "CPU and Neural Engine"]
     y = canvas.rows(y, [(said(name), tick if at == 0 else "", "") for at, name in enumerate(names)]) + 40
     canvas.text(32, y - 8, said("State"), 13, LIGHT.quiet)
-    y = canvas.rows(y, [(said("Ready"), "", "#34a853")]) + 40
+    y = canvas.rows(y, [(said("Answers as PyTorch does"), "", "#34a853")]) + 40
     canvas.text(32, y - 8, said("Manifest"), 13, LIGHT.quiet)
     canvas.rows(
         y, [(said("Variant"), "levit_128s", ""), (said("Target"), "coreml", ""), (said("Precision"), "int8", "")]

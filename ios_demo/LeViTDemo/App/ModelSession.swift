@@ -7,15 +7,14 @@ import Observation
 final class ModelSession {
   enum State: Equatable {
     case loading
-    case ready
+    /// The model runs; how far its answers to the golden pictures are from PyTorch's.
+    case ready(Parity)
     case failed(Failure)
   }
 
   let engine = Engine()
   private(set) var entries: [BundleStore.Entry] = []
   private(set) var state = State.loading
-  /// Changes whenever another model is ready, so that what is on the screen is classified anew.
-  private(set) var generation = 0
 
   /// Which bundle, by its folder.
   var selection: BundleStore.Entry.ID? {
@@ -51,17 +50,13 @@ final class ModelSession {
     loading = Task {
       let found = await outcome(of: entry)
       // Somebody may have chosen another one meanwhile.
-      if !Task.isCancelled {
-        state = found
-        generation += 1
-      }
+      if !Task.isCancelled { state = found }
     }
   }
 
   private func outcome(of entry: BundleStore.Entry) async -> State {
     do {
-      try await engine.load(entry.bundle.get(), processors)
-      return .ready
+      return .ready(try await engine.load(entry.bundle.get(), processors))
     } catch {
       return .failed(Failure(error) { .cannotLoad(detail: $0) })
     }

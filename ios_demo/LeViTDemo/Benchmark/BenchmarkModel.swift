@@ -29,8 +29,7 @@ final class BenchmarkModel {
     state = .running(nil)
     task = Task {
       do {
-        let picture = try RGBImage(decoding: SamplePicture.golfBall.data())
-        let run = try await engine.benchmark(settings, on: picture) { progress in
+        let run = try await engine.benchmark(settings) { progress in
           Task { @MainActor in
             if self.isRunning { self.state = .running(progress) }
           }

@@ -1,5 +1,6 @@
 import AVFoundation
 import CoreVideo
+import Foundation
 
 /// A frame of the camera. Its pixels are only read, by whoever takes it from the stream.
 struct CameraFrame: @unchecked Sendable {
@@ -8,27 +9,22 @@ struct CameraFrame: @unchecked Sendable {
 
 /// The back camera: a session, and the latest frame.
 ///
-/// Everything that changes the session happens on `queue`, which is also the one that frames come on.
+/// Everything that changes what is not constant happens on `queue`, which is also the one that frames come on.
 final class Camera: NSObject, @unchecked Sendable {
   let session = AVCaptureSession()
-  /// Only the latest frame waits for whoever iterates: a model that is slower than the camera sees no old ones.
-  let frames: AsyncStream<CameraFrame>
 
-  private let continuation: AsyncStream<CameraFrame>.Continuation
   private let output = AVCaptureVideoDataOutput()
   private let queue = DispatchQueue(label: "camera")
   private var isConfigured = false
+  /// Who gets the frames: the last one who asked.
+  private var receiver: (id: UUID, continuation: AsyncStream<CameraFrame>.Continuation)?
 
-  override init() {
-    (frames, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-    super.init()
-  }
-
-  /// Ask for permission where nobody was asked yet, and let frames come.
+  /// Ask for permission where nobody was asked yet, and let frames come until nobody iterates over them any more.
   ///
-  /// - Returns: the camera that they come from.
+  /// Only the latest frame waits for whoever iterates: a model that is slower than the camera sees no old ones.
+  ///
   /// - Throws: `Failure.cameraDenied`, `.cameraRestricted` or `.noCamera`.
-  func start() async throws -> AVCaptureDevice {
+  func start() async throws -> (device: AVCaptureDevice, frames: AsyncStream<CameraFrame>) {
     switch AVCaptureDevice.authorizationStatus(for: .video) {
     case .authorized: break
     case .notDetermined:
@@ -39,20 +35,29 @@ final class Camera: NSObject, @unchecked Sendable {
     guard let device = AVCaptureDevice.default(.builtInWideAngleCamera, for: .video, position: .back) else {
       throw Failure.noCamera
     }
+    let id = UUID()
+    let (frames, continuation) = AsyncStream<CameraFrame>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    continuation.onTermination = { _ in self.stop(id) }
     try await withCheckedThrowingContinuation { done in
       queue.async {
         done.resume(
           with: Result {
             try self.configure(device)
+            self.receiver = (id, continuation)
             self.session.startRunning()
           })
       }
     }
-    return device
+    return (device, frames)
   }
 
-  func stop() {
-    queue.async { self.session.stopRunning() }
+  private func stop(_ id: UUID) {
+    queue.async {
+      // Somebody else may have asked meanwhile.
+      guard self.receiver?.id == id else { return }
+      self.receiver = nil
+      self.session.stopRunning()
+    }
   }
 
   /// Frames come upright if they are turned as far as the phone is.
@@ -85,7 +90,7 @@ extension Camera: AVCaptureVideoDataOutputSampleBufferDelegate {
     _ output: AVCaptureOutput, didOutput sampleBuffer: CMSampleBuffer, from connection: AVCaptureConnection
   ) {
     if let buffer = CMSampleBufferGetImageBuffer(sampleBuffer) {
-      continuation.yield(CameraFrame(buffer: buffer))
+      receiver?.continuation.yield(CameraFrame(buffer: buffer))
     }
   }
 }

@@ -17,6 +17,7 @@ final class CoreMLClassifier: ImageClassifier {
   private let model: MLModel
   private let request: VNCoreMLRequest
   private let inputName: String
+  private let outputName: String
   private let classNumbers: [String: Int]
 
   init(_ bundle: ModelBundle, _ processors: Processors) async throws {
@@ -26,6 +27,7 @@ final class CoreMLClassifier: ImageClassifier {
     request = VNCoreMLRequest(model: try VNCoreMLModel(for: model))
     request.imageCropAndScaleOption = .scaleFill
     inputName = bundle.manifest.input.name
+    outputName = bundle.manifest.output.name
     self.processors = processors.told
     classNumbers = Dictionary(uniqueKeysWithValues: bundle.manifest.classNames.enumerated().map { ($1, $0) })
   }
@@ -44,11 +46,23 @@ final class CoreMLClassifier: ImageClassifier {
     }
   }
 
+  func logits(of picture: RGBImage) throws -> [Float] {
+    let output = try model.prediction(from: input(of: picture))
+    guard let logits = output.featureValue(for: outputName)?.multiArrayValue else {
+      throw Failure.cannotRun(detail: "The package has no output that is called \(outputName).")
+    }
+    return (0..<logits.count).map { logits[$0].floatValue }
+  }
+
   func inference(of picture: RGBImage) throws -> () throws -> Void {
-    let image = MLFeatureValue(pixelBuffer: try picture.pixelBuffer())
-    let input = try MLDictionaryFeatureProvider(dictionary: [inputName: image])
+    let input = try input(of: picture)
     return { [model] in
       _ = try model.prediction(from: input)
     }
+  }
+
+  private func input(of picture: RGBImage) throws -> any MLFeatureProvider {
+    let image = MLFeatureValue(pixelBuffer: try picture.pixelBuffer())
+    return try MLDictionaryFeatureProvider(dictionary: [inputName: image])
   }
 }

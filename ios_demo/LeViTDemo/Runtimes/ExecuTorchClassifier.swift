@@ -38,8 +38,15 @@ final class ExecuTorchClassifier: ImageClassifier {
   }
 
   func classify(_ picture: RGBImage, top count: Int) throws -> [Prediction] {
-    let logits = try logits(of: tensor(of: picture))
-    return Prediction.top(count, of: logits, labels: labels)
+    Prediction.top(count, of: try logits(of: picture), labels: labels)
+  }
+
+  func logits(of picture: RGBImage) throws -> [Float] {
+    let outputs: [Value] = try module.execute(method, [tensor(of: picture)])
+    guard let output: Tensor<Float> = outputs.first?.tensor(), output.count == labels.count else {
+      throw Failure.cannotRun(detail: "\(method) gave no \(labels.count) float numbers, one for each class.")
+    }
+    return output.scalars()
   }
 
   func inference(of picture: RGBImage) throws -> () throws -> Void {
@@ -53,11 +60,4 @@ final class ExecuTorchClassifier: ImageClassifier {
     AnyTensor(data: encoding.encode(picture), shape: shape, dataType: dataType)
   }
 
-  private func logits(of input: AnyTensor) throws -> [Float] {
-    let outputs: [Value] = try module.execute(method, [input])
-    guard let output: Tensor<Float> = outputs.first?.tensor(), output.count == labels.count else {
-      throw Failure.cannotRun(detail: "\(method) gave no \(labels.count) float numbers, one for each class.")
-    }
-    return output.scalars()
-  }
 }

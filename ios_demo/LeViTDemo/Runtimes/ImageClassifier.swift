@@ -11,6 +11,9 @@ protocol ImageClassifier {
   /// The likeliest classes, likeliest first.
   func classify(_ picture: RGBImage, top count: Int) throws -> [Prediction]
 
+  /// The score of each class before the softmax, in the order of the labels.
+  func logits(of picture: RGBImage) throws -> [Float]
+
   /// One inference of a picture, and nothing else: the input is made before, the output is not looked at.
   func inference(of picture: RGBImage) throws -> () throws -> Void
 }

@@ -31,20 +31,18 @@ struct CameraSourceView: View {
         }
       }
     }
-    .task(id: session.generation) { await run() }
+    .task { await run() }
   }
 
   private func run() async {
-    failure = nil
+    let frames: AsyncStream<CameraFrame>
     do {
-      device = try await camera.start()
+      (device, frames) = try await camera.start()
     } catch {
-      device = nil
       failure = Failure(error) { _ in .noCamera }
       return
     }
-    defer { camera.stop() }
-    for await frame in camera.frames {
+    for await frame in frames {
       do {
         answer = try await session.engine.classify { try RGBImage(frame.buffer) }
         failure = nil

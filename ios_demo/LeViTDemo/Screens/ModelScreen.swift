@@ -62,9 +62,17 @@ private struct ModelState: View {
             .foregroundStyle(.secondary)
         }
         .accessibilityElement(children: .combine)
-      case .ready:
-        Label("Ready", systemImage: "checkmark.circle")
-          .foregroundStyle(.green)
+      case .ready(let parity):
+        if parity.passed {
+          Label("Answers as PyTorch does", systemImage: "checkmark.circle")
+            .foregroundStyle(.green)
+        } else {
+          Label("Its answers are not PyTorch's", systemImage: "exclamationmark.triangle")
+            .foregroundStyle(.orange)
+        }
+        LabeledContent("Largest difference of a logit, of their range") {
+          Text(verbatim: parity.maxAbs.formatted(.percent.precision(.significantDigits(2))))
+        }
       }
     }
     if let bundle = session.bundle {

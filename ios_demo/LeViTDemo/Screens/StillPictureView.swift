@@ -32,12 +32,7 @@ struct StillPictureView: View {
       .accessibilityLabel(Text(name))
       .accessibilityAddTraits(.isImage)
     }
-    .task(id: Request(data: data, generation: session.generation)) { await classify() }
-  }
-
-  private struct Request: Equatable {
-    let data: Data
-    let generation: Int
+    .task(id: data) { await classify() }
   }
 
   private func classify() async {

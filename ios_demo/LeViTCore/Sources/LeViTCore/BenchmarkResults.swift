@@ -48,10 +48,12 @@ public struct BenchmarkRun: Encodable, Equatable, Sendable, Identifiable {
   public let health: [Reading]
   /// Why its times are not to be believed; empty when they are.
   public let invalid: [String]
+  /// Whether the answer to the golden picture was not PyTorch's.
+  public let wrong: Bool
   private let complete = true
 
   enum CodingKeys: String, CodingKey {
-    case artifact, runtime, summary, drift, health, invalid, complete
+    case artifact, runtime, summary, drift, health, invalid, wrong, complete
     case place = "where"
     case loadMilliseconds = "load_ms"
     case firstMilliseconds = "first_ms"
@@ -63,7 +65,7 @@ public struct BenchmarkRun: Encodable, Equatable, Sendable, Identifiable {
   /// - Precondition: at least one sample.
   public init(
     bundle: ModelBundle, place: Place, runtime: Runtime, loadMilliseconds: Double, measurement: LatencyMeasurement,
-    settings: BenchmarkSettings, megabytesBefore: Double, health: [Reading]
+    settings: BenchmarkSettings, parity: Parity, megabytesBefore: Double, health: [Reading]
   ) {
     artifact = Artifact(bundle)
     self.place = place
@@ -76,11 +78,12 @@ public struct BenchmarkRun: Encodable, Equatable, Sendable, Identifiable {
     peakMegabytes = health.map(\.megabytes).max() ?? megabytesBefore
     self.megabytesBefore = megabytesBefore
     self.health = health
-    invalid = Self.doubts(measurement.samples.count, settings, health, drift)
+    wrong = !parity.passed
+    invalid = Self.doubts(measurement.samples.count, settings, health, drift, parity)
   }
 
   private static func doubts(
-    _ count: Int, _ settings: BenchmarkSettings, _ health: [Reading], _ drift: Drift?
+    _ count: Int, _ settings: BenchmarkSettings, _ health: [Reading], _ drift: Drift?, _ parity: Parity
   ) -> [String] {
     var found: [String] = []
     if let worst = health.map(\.thermalState).max(), worst >= .serious {
@@ -89,6 +92,11 @@ public struct BenchmarkRun: Encodable, Equatable, Sendable, Identifiable {
     if count < settings.minRuns {
       let seconds = Int(settings.maxSeconds)
       found.append("\(count) inferences took \(seconds) s, and \(settings.minRuns) were asked for")
+    }
+    if !parity.passed {
+      let far =
+        parity.maxAbs.isFinite ? "\((1000 * parity.maxAbs).rounded() / 10) % of the logits' range" : "no numbers"
+      found.append("the answer to the golden picture is wrong there: \(far) away from PyTorch's")
     }
     if let drift, drift.drifted {
       found.append("it drifted: the last third took \(drift.ratio) times as long as the first")

@@ -47,11 +47,11 @@ public struct ModelBundle: Equatable, Sendable {
     }
   }
 
-  /// Make sure that the artifact is the one that was exported, before a runtime reads it.
+  /// Make sure that artifact and golden inputs are those that were exported, before anything reads them.
   ///
   /// - Throws: `BundleError.corrupt`.
   public func verify() throws {
-    for part in parts {
+    for part in parts + [Golden.file] {
       if let problem = problem(ofFile: part) {
         throw BundleError.corrupt(name: name, problem: problem)
       }
@@ -98,6 +98,7 @@ public struct ModelBundle: Equatable, Sendable {
       if file.sha256.count != 64 { return "it has a bad sha256 for \(name)" }
     }
     if parts.isEmpty { return "it does not list its artifact" }
+    if manifest.files[Golden.file] == nil { return "it does not list its golden inputs" }
     if manifest.labels.count != manifest.model.classes {
       return "it has \(manifest.labels.count) labels for \(manifest.model.classes) classes"
     }

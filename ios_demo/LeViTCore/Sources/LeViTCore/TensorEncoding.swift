@@ -16,11 +16,12 @@ public struct TensorEncoding: Sendable {
 
   /// - Precondition: the manifest was checked: see `ModelBundle`.
   public init(input: TensorPort, preprocessing: Preprocessing) {
-    let levels = (0..<3).map { channel in
+    let levels: [[Float]] = (0..<3).map { channel in
       let mean = Float(preprocessing.mean[channel])
       let std = Float(preprocessing.std[channel])
-      return (0..<256).map { level in
-        input.takes == .pixels ? Float(level) : (Float(level) / 255 - mean) / std
+      return (0..<256).map { number in
+        let level = Float(number)
+        return input.takes == .pixels ? level : (level / 255 - mean) / std
       }
     }
     switch input.dtype {

@@ -77,13 +77,13 @@ struct LatencyMeasurementTests {
 /// The results that `tests/ios_demo/test_ios_results.py` gives to `levit report`.
 struct BenchmarkResultsTests {
   private func run(
-    samples: [Double], thermal: BenchmarkRun.ThermalState = .nominal, settings: BenchmarkSettings = BenchmarkSettings()
+    samples: [Double], thermal: BenchmarkRun.ThermalState = .nominal, settings: BenchmarkSettings = BenchmarkSettings(),
+    answer: [Float] = [0, 1]
   ) throws -> BenchmarkRun {
-    let place = try #require(Bundle.module.url(forResource: "Fixtures/coreml-manifest", withExtension: "json"))
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID())/levit_128s-int8-coreml")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder.deletingLastPathComponent()) }
-    try FileManager.default.copyItem(at: place, to: folder.appendingPathComponent("manifest.json"))
+    try Fixtures.data("coreml-manifest", "json").write(to: folder.appendingPathComponent("manifest.json"))
     let stage = Samples([7.25] + samples)
     var exact = settings
     (exact.warmupRuns, exact.warmupSeconds, exact.minSeconds) = (0, 0, 0)
@@ -97,6 +97,7 @@ struct BenchmarkResultsTests {
       loadMilliseconds: 182.5,
       measurement: try LatencyMeasurement(exact, now: { stage.time }, infer: stage.infer),
       settings: settings,
+      parity: Parity(of: [answer], beside: [[0, 1]], tolerance: (0.15, 0.98)),
       megabytesBefore: 41.5,
       health: [
         .init(seconds: 0, megabytes: 52.25, thermalState: .nominal),
@@ -125,8 +126,7 @@ struct BenchmarkResultsTests {
     let tool = "LeViT demo for iOS 0.1.0"
     let results = BenchmarkResults(
       created: created, tool: tool, settings: BenchmarkSettings(), runs: [try run(samples: steady)])
-    let place = try #require(Bundle.module.url(forResource: "Fixtures/results", withExtension: "json"))
-    let wanted = try JSONDecoder().decode(JSONValue.self, from: Data(contentsOf: place))
+    let wanted = try JSONDecoder().decode(JSONValue.self, from: Fixtures.data("results", "json"))
     let found = try results.json()
     #expect(try JSONDecoder().decode(JSONValue.self, from: found) == wanted)
     #expect(try results.json() == found)
@@ -159,5 +159,13 @@ struct BenchmarkResultsTests {
   @Test func tooFewInferences() throws {
     let found = try run(samples: [2, 2, 2])
     #expect(found.invalid == ["3 inferences took 60 s, and 100 were asked for"])
+  }
+
+  @Test func aWrongAnswerIsWorthNothing() throws {
+    let found = try run(samples: steady, answer: [1, 0])
+    #expect(found.invalid.count == 1)
+    #expect(found.invalid[0].hasPrefix("the answer to the golden picture is wrong there"))
+    let json = try JSONSerialization.jsonObject(with: JSONEncoder().encode(found)) as? [String: Any]
+    #expect(json?["wrong"] as? Bool == true)
   }
 }

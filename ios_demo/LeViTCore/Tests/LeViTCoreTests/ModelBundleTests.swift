@@ -11,15 +11,10 @@ final class ModelBundleTests {
     try? FileManager.default.removeItem(at: folder)
   }
 
-  private func manifest(_ target: String) throws -> [String: Any] {
-    let place = try #require(Bundle.module.url(forResource: "Fixtures/\(target)-manifest", withExtension: "json"))
-    return try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: place)) as? [String: Any])
-  }
-
   /// Write a bundle; `edit` changes its manifest before.
   private func bundle(_ target: String = "executorch", edit: (inout [String: Any]) -> Void = { _ in }) throws -> URL {
     let place = folder.appendingPathComponent("levit_128s-int8-\(target)")
-    var manifest = try manifest(target)
+    var manifest = try Fixtures.manifest(target)
     var files = try #require(manifest["files"] as? [String: [String: Any]])
     for name in files.keys {
       let content = Data("content of \(name)".utf8)
@@ -203,8 +198,7 @@ final class ModelBundleTests {
 
 struct ClassNamesTests {
   private func names(_ labels: [String]) throws -> [String] {
-    let place = try #require(Bundle.module.url(forResource: "Fixtures/coreml-manifest", withExtension: "json"))
-    var json = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: place)) as? [String: Any])
+    var json = try Fixtures.manifest("coreml")
     json["labels"] = labels
     return try JSONDecoder().decode(Manifest.self, from: JSONSerialization.data(withJSONObject: json)).classNames
   }

@@ -14,10 +14,7 @@ struct StatisticsTests {
     var testDescription: String { name }
   }
 
-  static let fixtures = Result {
-    let place = Bundle.module.url(forResource: "Fixtures/statistics", withExtension: "json")
-    return try JSONDecoder().decode([Fixture].self, from: Data(contentsOf: #require(place)))
-  }
+  static let fixtures = Result { try Fixtures.rows("statistics") as [Fixture] }
 
   @Test func thereAreFixtures() throws {
     let fixtures = try Self.fixtures.get()
