@@ -4,6 +4,8 @@
 # make ios    what can be checked of ios_demo without a Mac; as root it fetches Swift (once, 2.5 GB)
 # make system Debian's packages for boards, instruction counts and pictures of reports; as root. Without them the tests that
 #             need one are skipped, and say so
+# make latest export and verify with the newest packages that pyproject.toml allows, in an environment of its own
+# make audit  look up known vulnerabilities of the pinned packages; needs the network
 # make clean  remove what these made
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 BUNDLE := build/levit_128s-int8-tflite
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint ios system clean
+.PHONY: demo test lint ios latest audit system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -61,10 +63,19 @@ lint: $(VENV)/dev.stamp
 ios: $(VENV)/dev.stamp
 	ios_demo/tools/check.sh $(BIN)/python
 
+latest: $(VENV)/demo.stamp
+	$(BIN)/python benchmarks/versions.py --only newest --results build/latest
+
+audit: | $(BIN)/pip
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip --disable-pip-version-check --quiet install pip-audit
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r levit_mobile/data/sign-requirements.txt
+
 system:
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends mmdebstrap openssh-server openssh-client qemu-user-static qemu-user \
 	  binfmt-support proot gcc libc6-dev g++-aarch64-linux-gnu chromium
 
 clean:
-	rm -rf $(VENV) .venv-readers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-audit .venv-readers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

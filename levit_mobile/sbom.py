@@ -16,7 +16,7 @@ from levit_mobile import __version__
 __all__ = ["SBOM", "bill_of_materials", "licence_of", "needed"]
 
 SBOM = "sbom.cdx.json"
-_LONGEST = 64  # letters of a licence's name; some packages have the whole text in its place
+_LONGEST = 64  # letters of a licence's name; some packages have the whole text in its place, the name in its first line
 
 
 def needed(roots: Iterable[str]) -> dict[str, list[str]]:
@@ -57,11 +57,13 @@ def licence_of(about: Any) -> str:
     Args:
         about: ``importlib.metadata.metadata`` of it.
     """
-    told = about.get("License-Expression") or (about.get("License") or "").strip()
-    if (told and told != "UNKNOWN" and len(told) <= _LONGEST) or about.get("License-Expression"):
-        return str(told)
+    if expression := about.get("License-Expression"):
+        return str(expression)
+    told = (about.get("License") or "").strip().removeprefix("UNKNOWN")
     names = [entry.rpartition(" :: ")[2] for entry in about.get_all("Classifier") or () if entry.startswith("License")]
-    return " and ".join(names)
+    if len(told) > _LONGEST and names:
+        return " and ".join(names)
+    return told.partition("\n")[0].strip()[:_LONGEST] or " and ".join(names)
 
 
 def bill_of_materials(extra: str, packages: Iterable[str], others: Mapping[str, str]) -> str:

@@ -23,6 +23,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from benched import night
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from exports import Exported
 from loopback import Loopback
 from PIL import Image
@@ -35,6 +37,7 @@ PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest"
 ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
 RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy")
 BOARD = "pi@raspberrypi.local"
+PEM = serialization.Encoding.PEM
 PICTURE = ROOT / "docs" / "demo.svg"
 
 
@@ -69,6 +72,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
     for label in resolve_weights("demo").labels or ():
         (folder / "photos" / label).mkdir(parents=True)
         photo.save(folder / "photos" / label / "a.png")
+    key = ec.generate_private_key(ec.SECP256R1())
+    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(PEM, kind, plain))
+    public = key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (folder / "key.pub").write_bytes(public)
     for bundle in exported.folder.glob("levit_128s-*-tflite"):
         shutil.copytree(bundle, folder / bundle.name)
     night().write(folder / "results.json")
@@ -92,6 +100,8 @@ def test_documented_command(page: str, command: str, desk: Path, request: pytest
         _check_labgrid(words)
     else:
         assert words[0] == "levit"
+        if "--signature" in words:
+            assert _run(["levit", "sign", words[2], "--key", "key.pem"], desk).returncode == 0
         done = _run(words, desk, **_places(words, request))
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout
@@ -186,7 +196,7 @@ def test_results_are_of_the_weights_in_the_package(name: str) -> None:
 
 
 def test_every_result_is_looked_at() -> None:
-    known = {*RESULTS, "instructions", "matrix", "peers"}
+    known = {*RESULTS, "instructions", "matrix", "peers", "reproducible", "fuzz", "kills", "versions"}
     assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= known
     assert set(_tables().SCRIPTS) == set(RESULTS)
 

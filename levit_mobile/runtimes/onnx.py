@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,9 @@ class OnnxRuntime:
 
 
 def _package() -> Any:
+    # Else it writes a device's number into the home folder, and sends what is run to Microsoft.
+    for name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):
+        os.environ.setdefault(name, "1")
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 CORPUS = Path(__file__).with_name("corpus")
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "fuzz.json"
 SLOW = ("mlpackage", "pte")  # need a converter to make a valid input, and milliseconds for each other
 QUICK = [name for name in READERS if name not in SLOW]
 ENOUGH = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,12 +29,12 @@ def kept(name: str) -> list[bytes]:
 @pytest.mark.parametrize("name", READERS)
 def test_the_corpus(name: str) -> None:
     inputs = kept(name)
-    assert len(inputs) >= 3
+    assert len(inputs) >= 3, "run tests/fuzz/cover.py and keep.py"
     assert {attempt(name, data) for data in inputs} <= {"read", "refused"}
 
 
 def test_every_reader_was_fuzzed() -> None:
-    results = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "fuzz.json").read_text())
+    results = json.loads(RESULTS.read_text())
     assert set(results["readers"]) == set(READERS)
     for name, row in results["readers"].items():
         assert row["tried"] > 1000, name

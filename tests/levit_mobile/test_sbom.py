@@ -36,6 +36,7 @@ def test_what_is_needed_is_followed() -> None:
             [("License", "Permission is granted " * 9), ("Classifier", "License :: OSI Approved :: MIT License")],
             "MIT License",
         ),
+        ([("License", "MIT License\n\n" + "Permission is granted " * 9)], "MIT License"),
         ([("License", "UNKNOWN"), ("Classifier", "Topic :: x")], ""),
         ([], ""),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ class Onnx:
     """A ``.onnx`` in ONNX Runtime."""
 
     def __init__(self, path: str, threads: int, job: dict[str, Any]) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it sends what is run to Microsoft
         import onnxruntime
 
         self.about, self.pids = version_of("onnxruntime"), []  # type: ignore[var-annotated]
