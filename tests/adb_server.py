@@ -53,6 +53,7 @@ class FakePhone:
     install: str = "Success"
     start: str = "Starting: Intent\nStatus: ok\nComplete"
     running: bool = False
+    lost: bool = False
     _due: tuple[str, bytes] | None = None
 
     @property
@@ -63,10 +64,15 @@ class FakePhone:
         return f"/sdcard/Android/data/{PACKAGE}/cache"
 
     def shell(self, line: str) -> str:
+        """What a command prints; adb ends each with an echo."""
+        command, _, echo = line.rpartition("; echo ")
+        return self._answer(command) + echo + "\n"
+
+    def _answer(self, line: str) -> str:
         words = shlex.split(line)
         self.commands.append(words)
         if self.hang_up and self.hang_up in line:
-            raise HangUpError
+            raise self._gone()
         match words:
             case ["getprop", "ro.build.version.sdk"]:
                 return f"{self.level}\n"
@@ -92,6 +98,10 @@ class FakePhone:
                 return f"sh: {words[0]}: not found\n"
         return ""
 
+    def _gone(self) -> HangUpError:
+        self.lost = True
+        return HangUpError()
+
     @staticmethod
     def _inside(name: str, folder: str) -> bool:
         return name == folder or PurePosixPath(folder) in PurePosixPath(name).parents
@@ -109,7 +119,7 @@ class FakePhone:
 
     def stat(self, path: str) -> bytes:
         if self.hang_up and self.hang_up in path:
-            raise HangUpError
+            raise self._gone()
         if self._due is not None and path == self._due[0]:
             self.slow -= 1
             if self.slow < 0:
@@ -183,7 +193,7 @@ class _Talk(socketserver.StreamRequestHandler):
         raise HangUpError
 
     def _transport(self, serial: str, more: bytes) -> None:
-        if serial not in self.fake.phones:
+        if serial not in self.fake.phones or self.fake.phones[serial].lost:
             self._fail(f"device '{serial}' not found")
         self.phone = self.fake.phones[serial]
         self.wfile.write(b"OKAY" + more)
@@ -210,7 +220,7 @@ class _Talk(socketserver.StreamRequestHandler):
             assert kind == b"DATA"
             data += self.rfile.read(length)
             if self.phone.hang_up and self.phone.hang_up in path:
-                raise HangUpError
+                raise self.phone._gone()
         self.phone.files[path] = data
         self.wfile.write(b"OKAY" + struct.pack("<I", 0))
 
@@ -224,7 +234,7 @@ class _Talk(socketserver.StreamRequestHandler):
             block = data[at : at + 65536]
             self.wfile.write(b"DATA" + struct.pack("<I", len(block)) + block)
             if self.phone.hang_up == "RECV":
-                raise HangUpError
+                raise self.phone._gone()
         self.wfile.write(b"DONE" + struct.pack("<I", 0))
 
 

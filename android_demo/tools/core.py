@@ -16,6 +16,7 @@ __all__ = ["Core"]
 DEMO = Path(__file__).parents[1]
 SOURCES = DEMO / "core" / "src"
 VECTORS = DEMO.parent / "tests" / "golden" / "vectors"
+RESULTS = DEMO.parent / "tests" / "android_demo" / "results.json"
 
 
 class Core:
@@ -41,6 +42,10 @@ class Core:
         """On the JVM; the results that a test writes are read by the toolkit."""
         results = self._folder / "results.json"
         told = self._run(self.classes, results)
+        if results.read_text("utf-8") != RESULTS.read_text("utf-8"):
+            raise FailedError(
+                f"the app's results are not those in {RESULTS.name}, with which levit bench --android is tested"
+            )
         try:
             read = read_results(results)
         except LevitMobileError as error:

@@ -14,6 +14,7 @@ from packages import MissingError, Packages
 __all__ = ["FailedError", "Toolchain", "find_jdk", "run"]
 
 _OLDEST_JDK = 17
+_TARGET = "11"  # Gradle's is 17; this D8 does not know sealed classes, which the JVM has since then
 _NOISE = re.compile(
     r".* is compressed\.$|warning: \[options\].*|\d+ warnings?$"
 )  # of aapt2 and javac; it tells nothing of us
@@ -102,7 +103,7 @@ class Toolchain:
         names = ("compiler", "stdlib", "script-runtime", "reflect")
         jars = [*(library / f"kotlin-{n}.jar" for n in names), library / "kotlinx-coroutines-core-jvm.jar"]
         jars.append(library / "annotations-13.0.jar")
-        args: list[str | Path] = ["-kotlin-home", self.packages.kotlin, "-Werror", "-jvm-target", "17", "-d", out]
+        args: list[str | Path] = ["-kotlin-home", self.packages.kotlin, "-Werror", "-jvm-target", _TARGET, "-d", out]
         args += [] if friends is None else [f"-Xfriend-paths={friends}"]
         args += ["-no-jdk"] if android else []
         args += ["-cp", _joined(classpath)] if classpath else []

@@ -9,6 +9,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from adbutils import AdbClient, AdbError, AdbTimeout
 from adbutils.sync import Sync
@@ -17,7 +18,9 @@ from levit_mobile.errors import BoardError
 
 __all__ = ["AdbPhone", "find_phone"]
 
+_END = "levit-mobile: that was all"
 _PATIENCE = 60.0  # seconds that an answer may take
+_LOST = ("closed", "Invalid sync cmd", "Unknown data", "read chunk missing", "device offline", "not found")
 _STATES = {  # as adb has them -> what to do
     "unauthorized": "it does not trust this computer; unlock it, and allow USB debugging in the dialogue that it shows",
     "offline": "it is offline; plug it in again, or type: adb reconnect",
@@ -35,9 +38,9 @@ def find_phone(serial: str | None = None) -> AdbPhone:
         BoardError: there is none, several, or it is not ready; the message says what to do.
     """
     serial = serial or os.environ.get("ANDROID_SERIAL") or None
-    with _talking("adb"):
-        client = AdbClient(socket_timeout=_PATIENCE)
-        states = {info.serial: info.state for info in client.list()}
+    server = _Server()
+    with server.talking("adb"):
+        states = {info.serial: info.state for info in server.client.list()}
     if not states:
         raise BoardError(
             "no phone is connected; plug one in with USB debugging on (in its developer options), or type: adb connect HOST"
@@ -55,7 +58,7 @@ def find_phone(serial: str | None = None) -> AdbPhone:
     state = states[serial]
     if state != "device":
         raise BoardError(f"{serial}: {_STATES.get(state, f'it is not ready, but {state}')}")
-    return AdbPhone(client, serial)
+    return AdbPhone(server, serial)
 
 
 class AdbPhone:
@@ -65,9 +68,9 @@ class AdbPhone:
         serial: its name for adb.
     """
 
-    def __init__(self, client: AdbClient, serial: str) -> None:
-        self.serial = serial
-        self._device = client.device(serial)
+    def __init__(self, server: _Server, serial: str) -> None:
+        self.serial, self._server = serial, server
+        self._device = server.client.device(serial)
 
     def shell(self, *words: str) -> str:
         """What a program on the phone prints; both streams together.
@@ -75,9 +78,13 @@ class AdbPhone:
         Raises:
             BoardError: the connection is lost, or nothing comes for a minute.
         """
-        with _talking(self.serial):
-            said = self._device.shell(shlex.join(words), timeout=_PATIENCE)
-        return str(said).replace("\r", "")
+        line = f"{shlex.join(words)}; echo {_END}"  # an answer that was cut off would look like one without a word
+        with self._server.talking(self.serial):
+            said = str(self._device.shell(line, timeout=_PATIENCE)).replace("\r", "")
+            answer, end, _ = said.rpartition(_END)
+            if not end:
+                raise EOFError
+        return answer
 
     def push(self, local: Path, remote: str) -> None:
         """Bring a file there, readable to all.
@@ -85,7 +92,7 @@ class AdbPhone:
         Raises:
             BoardError: it does not arrive whole.
         """
-        with _talking(self.serial):
+        with self._server.talking(self.serial):
             Sync(self._device).push(local, remote, mode=0o644, check=True)
 
     def size(self, remote: str) -> int | None:
@@ -94,7 +101,7 @@ class AdbPhone:
         Raises:
             BoardError: the connection is lost.
         """
-        with _talking(self.serial):
+        with self._server.talking(self.serial):
             found = Sync(self._device).stat(remote)
         return int(found.size) if found.mode else None
 
@@ -104,7 +111,7 @@ class AdbPhone:
         Raises:
             BoardError: it cannot be read, or the connection is lost.
         """
-        with _talking(self.serial):
+        with self._server.talking(self.serial):
             return bytes(Sync(self._device).read_bytes(remote))
 
     def remove(self, *remotes: str) -> None:
@@ -116,9 +123,35 @@ class AdbPhone:
         self.shell("rm", "-rf", *remotes)
 
 
+class _Server:
+    """The adb server. Each talk has connections of its own, and adbutils leaves them open where something goes wrong."""
+
+    def __init__(self) -> None:
+        self.client = AdbClient(socket_timeout=_PATIENCE)
+        self._open: list[Any] = []
+        connect = self.client.make_connection
+
+        def kept(timeout: float | None = None) -> Any:
+            self._open.append(connect(timeout))
+            return self._open[-1]
+
+        self.client.make_connection = kept
+
+    @contextlib.contextmanager
+    def talking(self, name: str) -> Iterator[None]:
+        """Turn what adbutils raises into one sentence, and close what it opened."""
+        try:
+            with _told(name):
+                yield
+        finally:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+
 @contextlib.contextmanager
-def _talking(name: str) -> Iterator[None]:
-    """Turn what adbutils raises into one sentence. A connection that ends in the middle trips its reading of numbers."""
+def _told(name: str) -> Iterator[None]:
+    """A connection that ends in the middle trips adbutils' reading of numbers."""
     try:
         yield
     except AdbTimeout as error:
@@ -129,8 +162,8 @@ def _talking(name: str) -> Iterator[None]:
         words = " ".join(str(error).split())
         if name == "adb":
             raise BoardError(f"the adb server cannot be reached ({words}); type: adb start-server") from error
-        lost = not words or isinstance(error, EOFError | AssertionError | ValueError | struct.error | OSError)
-        if lost or "closed" in words or "Invalid sync cmd" in words or "Unknown data" in words:
+        lost = not words or not isinstance(error, AdbError) or any(sign in words for sign in _LOST)
+        if lost:
             raise BoardError(f"{name}: the connection was lost; plug it in again") from error
         raise BoardError(f"{name}: {words}") from error
     except subprocess.SubprocessError as error:

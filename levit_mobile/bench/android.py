@@ -6,6 +6,7 @@ shell may both write. Each run is a process of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import tempfile
@@ -159,8 +160,9 @@ class _App:
             self._wait(file, settings)
             text = self.phone.read(file)
         finally:
-            self.phone.shell("am", "force-stop", PACKAGE)
-            self.phone.remove(file)
+            with contextlib.suppress(BoardError):  # a phone that is gone; what came before is told
+                self.phone.shell("am", "force-stop", PACKAGE)
+                self.phone.remove(file)
         return self._parsed(text, subject, folder)
 
     def _shared(self) -> str:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from adb_server import PACKAGE, FakePhone, FakeServer, good, serving
+from adbutils import AdbConnection
+from adbutils.errors import AdbConnectionError
 from commands import Answer, Levit
-from exports import Exported
 
 from levit_mobile.bench import adb, android
 from levit_mobile.bench.result import read_results
 from levit_mobile.bench.settings import Settings
+from levit_mobile.bundle import write_manifest
+from levit_mobile.preprocess import IMAGENET
 
 Bench = Callable[..., Answer]
 Connect = Callable[..., FakeServer]
@@ -56,8 +59,24 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def bundle(exported: Exported) -> Path:
-    return exported.bundle("levit_128s-int8-tflite")
+def bundle(tmp_path: Path) -> Path:
+    """Whole as a bundle, and no model: nothing here runs it."""
+    folder = tmp_path / "levit_128s-int8-tflite"
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(b"TFL3" * 30_000)
+    (folder / "golden.npz").write_bytes(b"none")
+    port = {"dtype": "float32", "layout": "nhwc", "takes": "normalised pixels"}
+    manifest = {
+        "model": {"variant": "levit_128s", "num_classes": 3, "checkpoint": {"name": "demo", "sha256": "0" * 64}},
+        "artifact": {"file": "model.tflite", "target": "tflite", "precision": "int8", "scheme": "int8"},
+        "input": {"name": "image", "shape": [1, 224, 224, 3], **port},
+        "output": {"name": "logits", "shape": [1, 3], "dtype": "float32"},
+        "preprocessing": IMAGENET.to_dict(),
+        "labels": ["a", "b", "c"],
+        "parity": {"max_abs": 0.03, "cosine": 0.999, "agreement": 1.0, "samples": 8, "passed": True},
+    }
+    write_manifest(folder, manifest)
+    return folder
 
 
 @pytest.fixture
@@ -65,7 +84,6 @@ def bench(levit: Levit, bundle: Path) -> Bench:
     return lambda *args: levit("bench", bundle, *QUICK, *args)
 
 
-@pytest.mark.slow
 def test_a_phone_measures(bench: Bench, levit: Levit, connect: Connect, bundle: Path, tmp_path: Path) -> None:
     phone = connect(R58M=FakePhone()).phone
     answer = bench("--android", "--threads", "1,4", "--out", tmp_path / "r.json")
@@ -88,7 +106,6 @@ def test_a_phone_measures(bench: Bench, levit: Levit, connect: Connect, bundle: 
     assert ["am", "force-stop", PACKAGE] in phone.commands
 
 
-@pytest.mark.slow
 def test_what_is_there_is_not_sent_again(bench: Bench, connect: Connect) -> None:
     phone = connect(R58M=FakePhone()).phone
     assert bench("--android").code == 0
@@ -98,7 +115,6 @@ def test_what_is_there_is_not_sent_again(bench: Bench, connect: Connect) -> None
     assert set(phone.files[model]) == {0}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "folder"), [("24", "data/org.levitmobile.demo/cache"), ("36", "media/org.levitmobile.demo")]
 )
@@ -109,7 +125,6 @@ def test_old_and_new_androids(level: str, folder: str, bench: Bench, connect: Co
     assert removed[0].startswith(f"/sdcard/Android/{folder}/levit-")
 
 
-@pytest.mark.slow
 def test_the_app_is_asked_for_what_was_typed(bench: Bench, connect: Connect) -> None:
     asked: dict[str, str] = {}
 
@@ -127,7 +142,6 @@ def test_the_app_is_asked_for_what_was_typed(bench: Bench, connect: Connect) -> 
 # What goes wrong
 
 
-@pytest.mark.slow
 def test_no_phone(bench: Bench, connect: Connect) -> None:
     connect()
     answer = bench("--android")
@@ -135,16 +149,19 @@ def test_no_phone(bench: Bench, connect: Connect) -> None:
     assert "no phone is connected; plug one in with USB debugging on" in answer.err
 
 
-@pytest.mark.slow
 def test_no_server(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
+    def refused(self: object) -> None:
+        raise AdbConnectionError("connect to adb server failed: [Errno 111] Connection refused")
+
+    monkeypatch.setattr(AdbConnection, "_create_socket", refused)
     answer = bench("--android")
     assert answer.code == 2
-    assert "the adb server cannot be reached" in answer.err
+    assert (
+        "the adb server cannot be reached (connect to adb server failed: [Errno 111] Connection refused)" in answer.err
+    )
     assert "type: adb start-server" in answer.err
 
 
-@pytest.mark.slow
 def test_several_phones(bench: Bench, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     server = connect(A1=FakePhone(), B2=FakePhone(), C3=FakePhone(state="offline"))
     answer = bench("--android")
@@ -158,14 +175,12 @@ def test_several_phones(bench: Bench, connect: Connect, monkeypatch: pytest.Monk
     assert server.phones["A1"].files
 
 
-@pytest.mark.slow
 def test_the_one_that_is_ready_is_taken(bench: Bench, connect: Connect) -> None:
     server = connect(A1=FakePhone(state="unauthorized"), B2=FakePhone())
     assert bench("--android").code == 0
     assert server.phones["B2"].files
 
 
-@pytest.mark.slow
 def test_another_name(bench: Bench, connect: Connect) -> None:
     connect(R58M=FakePhone())
     answer = bench("--android", "X9")
@@ -173,7 +188,6 @@ def test_another_name(bench: Bench, connect: Connect) -> None:
     assert "no phone is called 'X9'; connected: R58M; name bundles before --android" in answer.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "said"),
     [
@@ -190,7 +204,6 @@ def test_a_phone_that_is_not_ready(state: str, said: str, bench: Bench, connect:
     assert said in answer.err
 
 
-@pytest.mark.slow
 def test_no_app(bench: Bench, connect: Connect) -> None:
     connect(R58M=FakePhone(installed=False))
     answer = bench("--android")
@@ -198,7 +211,6 @@ def test_no_app(bench: Bench, connect: Connect) -> None:
     assert "R58M: the app is not installed; build it (see android_demo/README.md), and type --apk " in answer.err
 
 
-@pytest.mark.slow
 def test_the_app_is_installed(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     phone = connect(R58M=FakePhone(installed=False)).phone
     (tmp_path / "x.apk").write_bytes(b"PK")
@@ -206,7 +218,6 @@ def test_the_app_is_installed(bench: Bench, connect: Connect, tmp_path: Path) ->
     assert [words for words in phone.commands if words[:2] == ["pm", "install"]]
 
 
-@pytest.mark.slow
 def test_an_app_that_was_built_is_installed_only_where_it_is_missing(
     bench: Bench, connect: Connect, tmp_path: Path
 ) -> None:
@@ -219,7 +230,6 @@ def test_an_app_that_was_built_is_installed_only_where_it_is_missing(
         assert any(words[:2] == ["pm", "install"] for words in phone.commands) is not installed
 
 
-@pytest.mark.slow
 def test_an_apk_that_is_refused(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     connect(R58M=FakePhone(install="Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE: signatures do not match]"))
     (tmp_path / "x.apk").write_bytes(b"PK")
@@ -228,7 +238,6 @@ def test_an_apk_that_is_refused(bench: Bench, connect: Connect, tmp_path: Path) 
     assert "x.apk cannot be installed (Failure [INSTALL_FAILED_UPDATE_INCOMPATIBLE" in answer.err
 
 
-@pytest.mark.slow
 def test_an_app_that_does_not_start(bench: Bench, connect: Connect) -> None:
     said = "Starting: Intent\nError type 3\nError: Activity class {x} does not exist."
     connect(R58M=FakePhone(start=said))
@@ -237,7 +246,6 @@ def test_an_app_that_does_not_start(bench: Bench, connect: Connect) -> None:
     assert "R58M: the app does not start (Error type 3); install it again with --apk" in answer.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("log", "said"),
     [
@@ -257,7 +265,6 @@ def test_an_app_that_dies(log: str, said: str, bench: Bench, connect: Connect) -
     assert said in answer.err
 
 
-@pytest.mark.slow
 def test_a_phone_that_takes_too_long(bench: Bench, connect: Connect) -> None:
     phone = connect(R58M=FakePhone(slow=10_000)).phone
     answer = bench("--android")
@@ -266,7 +273,6 @@ def test_a_phone_that_takes_too_long(bench: Bench, connect: Connect) -> None:
     assert phone.commands[-2:][0] == ["am", "force-stop", PACKAGE], "it is not left running"
 
 
-@pytest.mark.slow
 def test_what_the_app_refuses_is_told_and_removed(bench: Bench, connect: Connect) -> None:
     failure = json.dumps(
         {"kind": "levit-bench-failure", "message": "model.tflite was changed: its sha256 is not the manifest's"}
@@ -278,7 +284,6 @@ def test_what_the_app_refuses_is_told_and_removed(bench: Bench, connect: Connect
     assert phone.files == {}
 
 
-@pytest.mark.slow
 def test_a_wrong_answer(bench: Bench, connect: Connect) -> None:
     def answer(extras: dict[str, str], files: dict[str, bytes]) -> bytes:
         data = json.loads(good(extras, files))
@@ -291,7 +296,6 @@ def test_a_wrong_answer(bench: Bench, connect: Connect) -> None:
     assert "the answer to the golden picture is wrong there: x" in found.out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -308,19 +312,19 @@ def test_results_that_are_none(written: bytes, said: str, bench: Bench, connect:
     assert said in answer.err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["pm path", "mkdir", "model.tflite", "am start", "pidof", "levit-", "RECV"])
+@pytest.mark.parametrize(
+    "where", ["pm path", "getprop", "mkdir", "model.tflite", "am start", "pidof", "levit-", "RECV"]
+)
 def test_a_connection_that_is_lost(where: str, bench: Bench, connect: Connect) -> None:
     phone = FakePhone(hang_up=where)
     if where == "pidof":
         phone.slow = 5
     connect(R58M=phone)
     answer = bench("--android")
-    assert answer.code != 0
-    assert "R58M: " in answer.err
+    assert answer.code == 2
+    assert "error: R58M: the connection was lost; plug it in again" in answer.err
 
 
-@pytest.mark.slow
 def test_what_was_measured_until_then_is_kept(bench: Bench, connect: Connect, tmp_path: Path) -> None:
     def answer(extras: dict[str, str], files: dict[str, bytes]) -> bytes | None:
         return good(extras, files) if extras["threads"] == "1" else None

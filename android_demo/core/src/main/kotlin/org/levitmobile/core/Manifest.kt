@@ -49,7 +49,7 @@ class Manifest private constructor(val text: String, private val root: Entries) 
      * Methods of an ExecuTorch program that take a picture and give logits, the one to try first: `forward_float16` is faster and
      * only loads on processors with half precision; `forward` loads on all.
      */
-    val methods: List<String> = (root.at("artifact").optionalStrings("methods") ?: listOf("forward")).reversed()
+    val methods: List<String> = (root.at("artifact").optionalStrings("methods") ?: listOf("forward")).asReversed()
 
     private fun check() {
         if (artifact !in files || GOLDEN !in files) throw BundleException("$NAME: files lacks the artifact or $GOLDEN")
