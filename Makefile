@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make lint   style and types
 # make ios    what can be checked of ios_demo without a Mac; as root it fetches Swift (once, 2.5 GB)
+# make android builds and checks the Android app, as far as that goes without Android Studio
 # make system Debian's packages for boards, instruction counts and pictures of reports; as root. Without them the tests that
 #             need one are skipped, and say so
 # make latest export and verify with the newest packages that pyproject.toml allows, in an environment of its own
@@ -13,9 +14,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 BUNDLE := build/levit_128s-int8-tflite
+PTE    := build/levit_128s-int8-executorch
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint ios latest audit system clean
+.PHONY: demo test lint android ios latest audit system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -63,6 +65,14 @@ lint: $(VENV)/dev.stamp
 ios: $(VENV)/dev.stamp
 	ios_demo/tools/check.sh $(BIN)/python
 
+# The .pte is made once, and goes into the app beside the .tflite.
+$(PTE)/manifest.json: $(VENV)/dev.stamp $(SOURCES)
+	$(BIN)/levit-export --target executorch --int8 --overwrite --out $(PTE)
+	touch $@
+
+android: $(BUNDLE)/manifest.json $(PTE)/manifest.json
+	$(BIN)/python android_demo/tools/check.py $(BUNDLE) $(PTE)
+
 latest: $(VENV)/demo.stamp
 	$(BIN)/python benchmarks/versions.py --only newest --results build/latest
 
@@ -75,7 +85,7 @@ audit: | $(BIN)/pip
 system:
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends mmdebstrap openssh-server openssh-client qemu-user-static qemu-user \
-	  binfmt-support proot gcc libc6-dev g++-aarch64-linux-gnu chromium
+	  binfmt-support proot gcc libc6-dev g++ g++-aarch64-linux-gnu chromium default-jdk-headless
 
 clean:
 	rm -rf $(VENV) .venv-audit .venv-readers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

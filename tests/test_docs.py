@@ -16,12 +16,14 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from adb_server import FakePhone, serving
 from benched import night
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -109,6 +111,8 @@ def test_documented_command(page: str, command: str, desk: Path, request: pytest
 
 def _places(words: list[str], request: pytest.FixtureRequest) -> dict[str, str]:
     """Variables with which the boards that a command names are there."""
+    if "--android" in words:
+        return {"LEVIT_MOBILE_CACHE": str(request.getfixturevalue("tmp_path")), **request.getfixturevalue("phone")}
     if BOARD in words:
         return {"HOME": str(_home_of_its_owner(request.getfixturevalue("loopback")))}
     if "--emulate" in words:
@@ -121,6 +125,13 @@ def _places(words: list[str], request: pytest.FixtureRequest) -> dict[str, str]:
     elif words[1] == "bench":  # this host is one place, and another worker may be measuring on it
         return {"LEVIT_MOBILE_CACHE": str(request.getfixturevalue("tmp_path"))}
     return {}
+
+
+@pytest.fixture
+def phone() -> Iterator[dict[str, str]]:
+    """Variables with which a phone is connected."""
+    with serving({"R58M": FakePhone()}) as server:
+        yield {"ANDROID_ADB_SERVER_PORT": str(server.port), "ADBUTILS_ADB_PATH": "false"}
 
 
 def _home_of_its_owner(board: Loopback) -> Path:

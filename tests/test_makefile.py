@@ -24,6 +24,7 @@ def checkout(tmp_path: Path) -> Path:
         *("levit_mobile/fuse.py", "exporters/tflite.py", "calib/data/ranges.json"),
         *(".venv/bin/pip", ".venv/demo.stamp", ".venv/dev.stamp", ".venv-readers/stamp"),
         "build/levit_128s-int8-tflite/manifest.json",
+        "build/levit_128s-int8-executorch/manifest.json",
     ]
     for age, name in enumerate(order):
         path = tmp_path / name
@@ -41,13 +42,16 @@ def plan(checkout: Path, *targets: str) -> str:
 
 
 def test_nothing_is_done_twice(checkout: Path) -> None:
-    for target in ("demo", "test", "lint"):
+    for target in ("demo", "test", "lint", "android"):
         words = plan(checkout, target)
         assert "install" not in words
         assert "venv .venv" not in words
         assert EXPORT not in words
     assert PREDICT in plan(checkout, "demo")
     assert "-m pytest" in plan(checkout, "test")
+    assert "android_demo/tools/check.py build/levit_128s-int8-tflite build/levit_128s-int8-exec" in plan(
+        checkout, "android"
+    )
 
 
 @pytest.mark.parametrize("changed", ["levit_mobile/fuse.py", "exporters/tflite.py", "calib/data/ranges.json"])

@@ -1,5 +1,7 @@
 package org.levitmobile.host
 
+import java.io.File
+import java.nio.ByteBuffer
 import org.levitmobile.core.Benchmark
 import org.levitmobile.core.Bundle
 import org.levitmobile.core.BundleClassifier
@@ -14,8 +16,6 @@ import org.levitmobile.core.buffer
 import org.levitmobile.core.fill
 import org.levitmobile.core.floats
 import org.levitmobile.core.write
-import java.io.File
-import java.nio.ByteBuffer
 
 /** A `.tflite` by the library of ai-edge-litert. */
 internal class LiteRtHost(artifact: File) : Runtime {
@@ -35,16 +35,16 @@ internal class LiteRtHost(artifact: File) : Runtime {
 }
 
 /** A `.pte` by the libraries of executorch. */
-internal class ExecuTorchHost(artifact: File, method: String, shape: List<Int>) : Runtime {
+internal class ExecuTorchHost(artifact: File, methods: List<String>, shape: List<Int>) : Runtime {
     override val name = "ExecuTorch"
     override val version = "host"
-    private val handle = open(artifact.path, method, shape.toIntArray())
+    private val handle = open(artifact.path, methods.toTypedArray(), shape.toIntArray())
 
     override fun run(input: ByteBuffer, output: ByteBuffer) = run(handle, input, output)
 
     override fun close() = close(handle)
 
-    private external fun open(path: String, method: String, shape: IntArray): Long
+    private external fun open(path: String, methods: Array<String>, shape: IntArray): Long
 
     private external fun run(handle: Long, input: ByteBuffer, output: ByteBuffer)
 
@@ -60,7 +60,7 @@ private object Unknown : Phone {
 private fun runtimeOf(bundle: Bundle): Runtime {
     val manifest = bundle.manifest
     if (manifest.target == "tflite") return LiteRtHost(bundle.artifact)
-    return ExecuTorchHost(bundle.artifact, manifest.method, manifest.input.shape)
+    return ExecuTorchHost(bundle.artifact, manifest.methods, manifest.input.shape)
 }
 
 /**

@@ -18,7 +18,7 @@ struct Session {
   std::string method;
   std::vector<executorch::aten::SizesType> shape;
 
-  Session(const std::string& path, const std::string& method) : module(path), method(method) {}
+  explicit Session(const std::string& path) : module(path) {}
 };
 
 void fail(JNIEnv* env, const char* what, executorch::runtime::Error error) {
@@ -36,13 +36,17 @@ std::string text(JNIEnv* env, jstring string) {
 }  // namespace
 
 extern "C" JNIEXPORT jlong JNICALL
-Java_org_levitmobile_host_ExecuTorchHost_open(JNIEnv* env, jobject, jstring path, jstring method, jintArray shape) {
-  auto* session = new Session(text(env, path), text(env, method));
+Java_org_levitmobile_host_ExecuTorchHost_open(JNIEnv* env, jobject, jstring path, jobjectArray methods, jintArray shape) {
+  auto* session = new Session(text(env, path));
   std::vector<jint> sides(env->GetArrayLength(shape));
   env->GetIntArrayRegion(shape, 0, sides.size(), sides.data());
   session->shape.assign(sides.begin(), sides.end());
-  const auto error = session->module.load_method(session->method);
-  if (error == executorch::runtime::Error::Ok) return reinterpret_cast<jlong>(session);
+  auto error = executorch::runtime::Error::InvalidArgument;
+  for (jsize at = 0; at < env->GetArrayLength(methods); ++at) {
+    session->method = text(env, static_cast<jstring>(env->GetObjectArrayElement(methods, at)));
+    error = session->module.load_method(session->method);
+    if (error == executorch::runtime::Error::Ok) return reinterpret_cast<jlong>(session);
+  }
   delete session;
   fail(env, "load", error);
   return 0;

@@ -13,7 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from toolchain import Failed
+from toolchain import FailedError
 
 __all__ = ["check_alignment"]
 
@@ -25,7 +25,7 @@ def check_alignment(apk: Path) -> str:
     """What was found.
 
     Raises:
-        Failed: a library is not aligned.
+        FailedError: a library is not aligned.
     """
     bad, seen = [], 0
     with zipfile.ZipFile(apk) as archive, apk.open("rb") as raw:
@@ -39,7 +39,7 @@ def check_alignment(apk: Path) -> str:
             if _alignment(archive.read(info)) % PAGE:
                 bad.append(f"{info.filename} is linked for pages of 4 KB")
     if bad:
-        raise Failed("\n".join(bad))
+        raise FailedError("\n".join(bad))
     return f"{seen} libraries" if seen else "there is none in this APK"
 
 
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("apk", type=Path)
     try:
         print(check_alignment(parser.parse_args().apk))
-    except (Failed, OSError, zipfile.BadZipFile) as error:
+    except (FailedError, OSError, zipfile.BadZipFile) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

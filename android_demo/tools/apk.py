@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolchain import Failed, Toolchain, variables
+from toolchain import FailedError, Toolchain, variables
 
 __all__ = ["Apk", "manifest", "versions"]
 
@@ -25,7 +25,7 @@ def versions() -> dict[str, str]:
     for key in ("versionName", "versionCode"):
         match = re.search(rf'{key} = "?([\w.]+)"?', build)
         if match is None:
-            raise Failed(f"app/build.gradle.kts has no {key}")
+            raise FailedError(f"app/build.gradle.kts has no {key}")
         found[key] = match[1]
     return found
 
@@ -86,7 +86,11 @@ class Apk:
 
     def _build_config(self) -> str:
         v = self._versions
-        fields = {"VERSION_NAME": v["versionName"], "LITERT_VERSION": v["litert"], "EXECUTORCH_VERSION": v["executorch"]}
+        fields = {
+            "VERSION_NAME": v["versionName"],
+            "LITERT_VERSION": v["litert"],
+            "EXECUTORCH_VERSION": v["executorch"],
+        }
         lines = "".join(f'    public static final String {name} = "{value}";\n' for name, value in fields.items())
         return f"package {PACKAGE};\n\npublic final class BuildConfig {{\n{lines}}}\n"
 
@@ -125,6 +129,6 @@ class Apk:
         said = self._tools.apksigner("verify", "--verbose", "--min-sdk-version", level, self.file)
         schemes = re.findall(r"Verified using (v[23]) scheme .*: true", said)
         if schemes != ["v2", "v3"] or "WARNING" in said:
-            raise Failed(said)
+            raise FailedError(said)
         self._tools.zipalign("-c", "-p", "4", self.file)
         return f"{self.file.stat().st_size / 1e6:.1f} MB, v2 and v3, {len(bundles)} bundles"

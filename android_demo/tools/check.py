@@ -2,9 +2,10 @@
 
 python android_demo/tools/check.py [BUNDLE...]
 
-Compiles and tests the core on the JVM; compiles the app against Android 6's own android.jar and stubs of the two runtimes; packs it
-with the bundles into a signed APK; tests the core once more as the APK has it; runs the bundles' artifacts from the JVM and compares
-their logits with Python's. What cannot be had is left out, and the end says what was not checked. Exits 1 if a check failed.
+Compiles and tests the core on the JVM; compiles the app against Android 6's own android.jar and stubs of the two runtimes;
+packs it with the bundles into a signed APK; tests the core once more as the APK has it; runs the bundles' artifacts from the
+JVM and compares their logits with Python's. What cannot be had is left out, and the end says what was not checked. Exits 1 if
+a check failed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from alignment import check_alignment
 from apk import Apk
 from core import Core
 from hosted import Hosted
-from packages import Missing, fetch
-from toolchain import Failed, Toolchain, find_jdk
+from packages import MissingError, fetch
+from toolchain import FailedError, Toolchain, find_jdk
 
 from levit_mobile.download import default_cache
 
@@ -47,11 +48,11 @@ class Report:
         start = time.monotonic()
         try:
             found = check()
-        except Missing as missing:
+        except MissingError as missing:
             self.skipped.append(f"{name}: {missing}")
             print(f"skipped  {name}: {missing}", flush=True)
             return False
-        except Failed as failed:
+        except FailedError as failed:
             self.failed += 1
             print(f"FAILED   {name}\n{failed}", flush=True)
             return False
@@ -73,8 +74,9 @@ def check(bundles: Sequence[Path], folder: Path, report: Report, out: Path | Non
     try:
         jdk = find_jdk()
         tools = Toolchain(fetch(default_cache() / "android"), jdk)
-    except Missing as missing:
-        report.step("everything", lambda: _raise(missing))
+    except MissingError as error:
+        told = str(error)
+        report.step("everything", lambda: _missing(told))
         return
     core, apk = Core(tools, folder), Apk(tools, folder)
     report.step("style of the Kotlin (ktlint)", lambda: apk.style())
@@ -83,7 +85,9 @@ def check(bundles: Sequence[Path], folder: Path, report: Report, out: Path | Non
     report.step("core's tests on the JVM", core.test)
     if (
         report.step("resources and manifest (aapt2)", apk.resources)
-        and report.step("app compiles against Android 6 and stubs, without a warning", lambda: apk.compile(core.classes))
+        and report.step(
+            "app compiles against Android 6 and stubs, without a warning", lambda: apk.compile(core.classes)
+        )
         and report.step("dex (D8)", lambda: apk.dex(core.classes))
         and report.step("APK, signed, aligned and verified", lambda: apk.pack(bundles))
     ):
@@ -92,14 +96,14 @@ def check(bundles: Sequence[Path], folder: Path, report: Report, out: Path | Non
         if out is not None:
             out.write_bytes(apk.file.read_bytes())
     if not bundles:
-        report.step("artifacts from the JVM", lambda: _raise(Missing("no bundle was named")))
+        report.step("artifacts from the JVM", lambda: _missing("no bundle was named"))
     hosted = Hosted(tools, folder, core.classes)
     for bundle in bundles:
         report.step(f"{bundle.name} from the JVM gives Python's logits", lambda bundle=bundle: hosted.run(bundle))
 
 
-def _raise(error: Exception) -> str:
-    raise error
+def _missing(what: str) -> str:
+    raise MissingError(what)
 
 
 def main() -> int:

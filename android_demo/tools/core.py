@@ -6,7 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from toolchain import Failed, Toolchain
+from toolchain import FailedError, Toolchain
 
 from levit_mobile.bench.result import read_results
 from levit_mobile.errors import LevitMobileError
@@ -16,6 +16,7 @@ __all__ = ["Core"]
 DEMO = Path(__file__).parents[1]
 SOURCES = DEMO / "core" / "src"
 VECTORS = DEMO.parent / "tests" / "golden" / "vectors"
+RESULTS = DEMO.parent / "tests" / "android_demo" / "results.json"
 
 
 class Core:
@@ -41,12 +42,16 @@ class Core:
         """On the JVM; the results that a test writes are read by the toolkit."""
         results = self._folder / "results.json"
         told = self._run(self.classes, results)
+        if results.read_text("utf-8") != RESULTS.read_text("utf-8"):
+            raise FailedError(
+                f"the app's results are not those in {RESULTS.name}, with which levit bench --android is tested"
+            )
         try:
             read = read_results(results)
         except LevitMobileError as error:
-            raise Failed(f"levit report would not read the app's results: {error}") from error
+            raise FailedError(f"levit report would not read the app's results: {error}") from error
         if [run["where"]["kind"] for run in read.runs] != ["android"]:
-            raise Failed(f"the app's results are of {read.runs}")
+            raise FailedError(f"the app's results are of {read.runs}")
         return told
 
     def test_dex(self, apk: Path) -> str:
@@ -59,17 +64,17 @@ class Core:
             names = {name for name in wanted.namelist() if name.endswith(".class")}
             missing = names - set(found.namelist())
             if missing:
-                raise Failed(f"the APK lacks {sorted(missing)[:5]}")
+                raise FailedError(f"the APK lacks {sorted(missing)[:5]}")
         return self._run(jar, self._folder / "results-dex.json")
 
     def _run(self, classes: Path, results: Path) -> str:
         tests = SOURCES / "test" / "kotlin"
-        names = [
-            ".".join(path.relative_to(tests).with_suffix("").parts) for path in sorted(tests.rglob("*Test.kt"))
-        ]
+        names = [".".join(path.relative_to(tests).with_suffix("").parts) for path in sorted(tests.rglob("*Test.kt"))]
         path = [classes, self._tests, SOURCES / "test" / "resources", *self._tools.junit, self._tools.stdlib]
-        said = self._tools.java(path, "org.junit.runner.JUnitCore", *names, levit_vectors=VECTORS, levit_results=results)
+        said = self._tools.java(
+            path, "org.junit.runner.JUnitCore", *names, levit_vectors=VECTORS, levit_results=results
+        )
         count = re.search(r"OK \((\d+) tests\)", said)
         if count is None or int(count[1]) < 50:
-            raise Failed(said[-4000:])
+            raise FailedError(said[-4000:])
         return f"{count[1]} tests"

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from packages import Missing
-from toolchain import Failed, Toolchain, run
+from packages import MissingError
+from toolchain import FailedError, Toolchain, run
 
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.evaluate import top_k
@@ -37,8 +37,8 @@ class Hosted:
         """The logits of the golden pictures, and the likeliest classes of another picture, are Python's.
 
         Raises:
-            Failed: they are not.
-            Missing: there is no compiler, or no such runtime.
+            FailedError: they are not.
+            MissingError: there is no compiler, or no such runtime.
         """
         bundle = open_bundle(folder)
         library = self._library(str(bundle.manifest["artifact"]["target"]))
@@ -61,14 +61,14 @@ class Hosted:
     def _library(self, target: str) -> Path:
         source = {"tflite": "litert", "executorch": "executorch"}.get(target)
         if source is None:
-            raise Missing(f"the app does not run {target}")
+            raise MissingError(f"the app does not run {target}")
         library = self._folder / f"lib{source}_host.so"
         if library.exists():
             return library
         if shutil.which("g++") is None:
-            raise Missing("there is no C++ compiler here; on Debian and Ubuntu: apt-get install g++")
+            raise MissingError("there is no C++ compiler here; on Debian and Ubuntu: apt-get install g++")
         if platform.system() != "Linux":
-            raise Missing("the libraries of the Python packages are for Linux")
+            raise MissingError("the libraries of the Python packages are for Linux")
         package = _package("ai_edge_litert" if target == "tflite" else "executorch")
         jdk = self._tools.jdk.parent / "include"
         if target == "tflite":
@@ -88,7 +88,7 @@ class Hosted:
 def _package(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise Missing(f"the Python package {name} is not installed here")
+        raise MissingError(f"the Python package {name} is not installed here")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -105,13 +105,13 @@ def _compared(bundle: Bundle, told: dict[str, object]) -> str:
     top = top_k(runtime.logits(resize_and_crop(picture, bundle.preprocessing)[None])[0], 3)
     difference = float(np.abs(got - wanted).max())
     if got.shape != wanted.shape or not difference <= 1e-5:
-        raise Failed(f"the logits of {got.shape} differ from Python's of {wanted.shape} by {difference}")
+        raise FailedError(f"the logits of {got.shape} differ from Python's of {wanted.shape} by {difference}")
     named = [(row["label"], row["probability"]) for row in told["top"]]  # type: ignore[attr-defined]
     expected = [(bundle.labels[index], share) for index, share in top]
     if [n for n, _ in named] != [n for n, _ in expected] or not np.allclose(
         [p for _, p in named], [p for _, p in expected], atol=1e-5
     ):
-        raise Failed(f"the likeliest classes are {named}, and Python says {expected}")
+        raise FailedError(f"the likeliest classes are {named}, and Python says {expected}")
     if told["wrong"] or told["runs"] != 20:
-        raise Failed(f"the benchmark says {told}")
+        raise FailedError(f"the benchmark says {told}")
     return f"{len(got)} golden pictures, largest difference {difference:.1e}; and the classes of another picture"

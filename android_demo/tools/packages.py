@@ -15,13 +15,27 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Missing", "Packages", "fetch"]
+__all__ = ["MissingError", "Packages", "fetch"]
 
 # Release -> packages. Programs come from an old release, because they run on newer systems; Java archives from where they are.
 DEBIAN = {
     "bookworm": (
-        *("aapt", "android-libaapt", "android-libandroidfw", "android-libbacktrace", "android-libbase", "android-libcutils"),
-        *("android-liblog", "android-libutils", "android-libziparchive", "libprotobuf-lite32", "libpng16-16", "libexpat1"),
+        *(
+            "aapt",
+            "android-libaapt",
+            "android-libandroidfw",
+            "android-libbacktrace",
+            "android-libbase",
+            "android-libcutils",
+        ),
+        *(
+            "android-liblog",
+            "android-libutils",
+            "android-libziparchive",
+            "libprotobuf-lite32",
+            "libpng16-16",
+            "libexpat1",
+        ),
         *("p7zip-full", "zipalign", "libzopfli1", "enjarify", "junit4", "libhamcrest-java"),
     ),
     "trixie": ("apksigner", "libapksig-java"),  # older ones do not keep native libraries aligned to 16 KB
@@ -40,7 +54,7 @@ NPM = {  # name and version -> digest
 }
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """Something cannot be had here; the message says what, and what would help."""
 
 
@@ -87,7 +101,7 @@ def fetch(cache: Path) -> Packages:
     """Fetch what is not in ``cache`` yet.
 
     Raises:
-        Missing: neither there nor to be had.
+        MissingError: neither there nor to be had.
     """
     return Packages(_debian(cache), _npm(cache))
 
@@ -102,7 +116,7 @@ def _debian(cache: Path) -> Path:
         return folder
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
-            raise Missing(f"Debian's packages cannot be had: there is no {program} here; use Debian or Ubuntu")
+            raise MissingError(f"Debian's packages cannot be had: there is no {program} here; use Debian or Ubuntu")
     part = cache / f"debian-{digest}.part"
     shutil.rmtree(part, ignore_errors=True)
     files = part / "packages"
@@ -138,14 +152,14 @@ def _mirror() -> str:
         match = re.fullmatch(r"Debian (\S+) main", line)
         if match and "security" not in match[1]:
             return match[1]
-    raise Missing("Debian's packages cannot be had: apt knows no mirror of Debian; see that apt-get update works")
+    raise MissingError("Debian's packages cannot be had: apt knows no mirror of Debian; see that apt-get update works")
 
 
 def _ask(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise Missing(f"Debian's packages cannot be had: {last}; see that apt-get update works")
+        raise MissingError(f"Debian's packages cannot be had: {last}; see that apt-get update works")
 
 
 # npm
@@ -157,7 +171,7 @@ def _npm(cache: Path) -> Path:
     if folder.is_dir():
         return folder
     if shutil.which("npm") is None:
-        raise Missing("npm's packages cannot be had: there is no npm here; install Node.js")
+        raise MissingError("npm's packages cannot be had: there is no npm here; install Node.js")
     part = cache / f"npm-{digest}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -165,7 +179,7 @@ def _npm(cache: Path) -> Path:
         for package, integrity in NPM.items():
             archive = part / _packed(package, part)
             if _integrity(archive) != integrity:
-                raise Missing(f"npm's {package} is not what it was: its digest is another one")
+                raise MissingError(f"npm's {package} is not what it was: its digest is another one")
             name = package.rpartition("@")[0].rpartition("/")[2]
             with tarfile.open(archive) as tar:
                 tar.extractall(part / "unpacked", filter="data")
@@ -188,7 +202,7 @@ def _packed(package: str, folder: Path) -> str:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise Missing(f"npm's {package} cannot be had ({last})")
+        raise MissingError(f"npm's {package} cannot be had ({last})")
     return done.stdout.strip().splitlines()[-1]
 
 

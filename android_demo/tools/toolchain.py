@@ -9,15 +9,18 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from packages import Missing, Packages
+from packages import MissingError, Packages
 
-__all__ = ["Failed", "Toolchain", "find_jdk", "run"]
+__all__ = ["FailedError", "Toolchain", "find_jdk", "run"]
 
 _OLDEST_JDK = 17
-_NOISE = re.compile(r".* is compressed\.$|warning: \[options\].*|\d+ warnings?$")  # of aapt2 and javac; it tells nothing of us
+_TARGET = "11"  # Gradle's is 17; this D8 does not know sealed classes, which the JVM has since then
+_NOISE = re.compile(
+    r".* is compressed\.$|warning: \[options\].*|\d+ warnings?$"
+)  # of aapt2 and javac; it tells nothing of us
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A check that did not pass; the message is what the tool said."""
 
 
@@ -25,15 +28,21 @@ def run(command: Sequence[str | Path], *, folder: Path | None = None, **variable
     """What a tool prints.
 
     Raises:
-        Failed: it ended with an error.
+        FailedError: it ended with an error.
     """
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, errors="replace", check=False
+        words,
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     said = (done.stdout + done.stderr).strip()
     if done.returncode:
-        raise Failed(f"{Path(words[0]).name} ended with status {done.returncode}\n{said[-6000:]}")
+        raise FailedError(f"{Path(words[0]).name} ended with status {done.returncode}\n{said[-6000:]}")
     return said
 
 
@@ -41,16 +50,16 @@ def find_jdk() -> Path:
     """The folder of a JDK's programs.
 
     Raises:
-        Missing: there is none, or it is too old.
+        MissingError: there is none, or it is too old.
     """
     hint = f"install JDK {_OLDEST_JDK} or newer; on Debian and Ubuntu: apt-get install default-jdk-headless"
     home = os.environ.get("JAVA_HOME")
     found = Path(home) / "bin" / "javac" if home else Path(shutil.which("javac") or "")
     if not found.is_file():
-        raise Missing(f"there is no Java compiler here; {hint}")
+        raise MissingError(f"there is no Java compiler here; {hint}")
     version = re.search(r"javac (\d+)", run([found, "-version"]))
     if version is None or int(version[1]) < _OLDEST_JDK:
-        raise Missing(f"the Java compiler here is too old; {hint}")
+        raise MissingError(f"the Java compiler here is too old; {hint}")
     return found.resolve().parent
 
 
@@ -94,7 +103,7 @@ class Toolchain:
         names = ("compiler", "stdlib", "script-runtime", "reflect")
         jars = [*(library / f"kotlin-{n}.jar" for n in names), library / "kotlinx-coroutines-core-jvm.jar"]
         jars.append(library / "annotations-13.0.jar")
-        args: list[str | Path] = ["-kotlin-home", self.packages.kotlin, "-Werror", "-jvm-target", "17", "-d", out]
+        args: list[str | Path] = ["-kotlin-home", self.packages.kotlin, "-Werror", "-jvm-target", _TARGET, "-d", out]
         args += [] if friends is None else [f"-Xfriend-paths={friends}"]
         args += ["-no-jdk"] if android else []
         args += ["-cp", _joined(classpath)] if classpath else []
@@ -114,14 +123,14 @@ class Toolchain:
         common = ["--release", "--min-api", str(min_api), "--lib", self.packages.android_jar, "--output", out]
         said = self.java([self.packages.d8], "com.android.tools.r8.D8", *common, *outside, *classes)
         if said:
-            raise Failed(f"D8 warns:\n{said}")
+            raise FailedError(f"D8 warns:\n{said}")
 
     def aapt2(self, *args: str | Path) -> None:
         """Compile or link resources; a warning is an error."""
         said = run([self.packages.debian / "usr" / "bin" / "aapt2", *args], LD_LIBRARY_PATH=self.packages.libraries)
         words = [line for line in said.splitlines() if not _NOISE.match(line)]
         if words:
-            raise Failed("aapt2 warns:\n" + "\n".join(words))
+            raise FailedError("aapt2 warns:\n" + "\n".join(words))
 
     def zipalign(self, *args: str | Path) -> str:
         """Align, or check that something is aligned."""

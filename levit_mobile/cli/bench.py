@@ -58,6 +58,17 @@ class _Threads(click.ParamType):  # type: ignore[type-arg]
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("bundles", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="BUNDLE...")
 @board_options
+@click.option(
+    "--android",
+    "phone",
+    is_flag=False,
+    flag_value="",
+    help="Run on a phone over adb, in the app of android_demo; SERIAL where several are connected.",
+    metavar="[SERIAL]",
+)
+@click.option(
+    "--apk", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="With --android: install the app first."
+)
 @click.option("--threads", type=_Threads(), default="1", show_default=True, help="A run for each number.")
 @click.option("--runs", type=click.IntRange(1), default=100, show_default=True, help="Inferences, at least.")
 @click.option("--seconds", type=click.FloatRange(0), default=3.0, show_default=True, help="Of measuring, at least.")
@@ -79,6 +90,8 @@ def command(
     boards: tuple[str, ...],
     selectors: tuple[str, ...],
     coordinator: str | None,
+    phone: str | None,
+    apk: Path | None,
     threads: tuple[int, ...],
     runs: int,
     seconds: float,
@@ -98,6 +111,7 @@ def command(
     levit bench levit_128s-fp32-tflite levit_128s-int8-tflite
     levit bench levit_128s-int8-tflite --board pi@raspberrypi.local
     levit bench levit_128s-int8-tflite --labgrid rpi5
+    levit bench levit_128s-int8-tflite --android
     levit bench levit_128s-int8-tflite --emulate cortex-a76 --budget 60M
 
     Several bundles also run in turn, which gives the ratio of their latencies. Exits 1 if an answer is wrong there, or a
@@ -109,6 +123,12 @@ def command(
         raise UsageError("--budget is about instructions; type --emulate CPU too, for example --emulate cortex-a76")
     if operators and (boards or selectors):
         raise UsageError("--operators is about this host, or with --emulate about a core; leave it or the board out")
+    if phone is not None and (cpus or boards or selectors or coordinator or governor or operators):
+        raise UsageError(
+            "--android is a place of its own, and leaves the phone as it is; leave it or the other options out"
+        )
+    if apk is not None and phone is None:
+        raise UsageError("--apk is about a phone; type --android too")
     if out is not None and out.exists() and not overwrite:
         raise UsageError(f"{out} exists; type --overwrite, or another --out")
     now = datetime.datetime.now(datetime.UTC)
@@ -135,6 +155,8 @@ def command(
     try:
         if cpus:
             _count(bundles, cpus, operators, results)
+        elif phone is not None:
+            failed = _measure_phone(bundles, phone or None, apk, settings, results)
         else:
             failed = _measure(bundles, boards_of(boards, selectors, coordinator), settings, operators, results)
         ended = True
@@ -189,6 +211,19 @@ def _measure(
                 for share in times.by_kind()
             ]
     return failed
+
+
+def _measure_phone(
+    bundles: Sequence[Path], serial: str | None, apk: Path | None, settings: Settings, results: Results
+) -> dict[str, LevitMobileError]:
+    with needing("android"):
+        import scipy.stats  # noqa: F401  (before anything is measured, not after)
+
+        from levit_mobile.bench.android import measure_on_phone
+
+    subjects = open_subjects(bundles)
+    with places() as seen:
+        return measure_on_phone(serial, apk, subjects, settings, results, seen.tell)
 
 
 def _count(bundles: Sequence[Path], cpus: Sequence[str], operators: bool, results: Results) -> None:

@@ -10,12 +10,19 @@ import org.pytorch.executorch.Tensor
 /** A `.pte`, by ExecuTorch. Its input and output are float32. */
 internal class ExecuTorchModule(override val name: String, bundle: Bundle, threads: Int) : Runtime {
     override val version: String = BuildConfig.EXECUTORCH_VERSION
-    private val method = bundle.manifest.method
     private val shape = bundle.manifest.input.shape.map(Int::toLong).toLongArray()
     private val module = Module.load(bundle.artifact.path, Module.LOAD_MODE_MMAP, threads)
 
-    init {
+    private val method = bundle.manifest.methods.let { methods ->
+        methods.find(::loads) ?: methods.last().also(module::loadMethod)
+    }
+
+    /** Whether this processor has what a method needs. */
+    private fun loads(method: String): Boolean = try {
         module.loadMethod(method)
+        true
+    } catch (_: RuntimeException) {
+        false
     }
 
     override fun run(input: ByteBuffer, output: ByteBuffer) {

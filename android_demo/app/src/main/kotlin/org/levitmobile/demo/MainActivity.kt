@@ -5,8 +5,10 @@ import android.app.Activity
 import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.Bitmap
+import android.net.Uri
 import android.os.Build
 import android.os.Bundle
+import android.provider.Settings
 import android.view.Surface
 import android.view.TextureView
 import android.view.View
@@ -28,9 +30,10 @@ internal class MainActivity :
     private lateinit var worker: ClassifierThread
     private lateinit var camera: Camera
     private lateinit var choices: Choices
-    private var live = true
+    private var source: String? = null // of the picture that is shown; null: the camera
     private var inFront = false
     private var still: Picture? = null
+    private val live get() = source == null
     private var spoken = ""
 
     override fun onCreate(state: Bundle?) {
@@ -44,16 +47,17 @@ internal class MainActivity :
                 runOnUiThread { if (live) show(R.string.camera_failed, R.string.retry, ::startCamera) }
             }
         choices = Choices(this, store.all(), ::load)
-        live = state?.getBoolean(LIVE) ?: true
+        source = state?.getString(SOURCE)
         view<Button>(R.id.camera).setOnClickListener { startCamera() }
         view<Button>(R.id.gallery).setOnClickListener { pick() }
-        view<Button>(R.id.sample).setOnClickListener { showStill(stills.sample()) }
+        view<Button>(R.id.sample).setOnClickListener { showStill(stills.nextSample()) }
         view<Button>(R.id.benchmark).setOnClickListener { benchmark() }
     }
 
     override fun onStart() {
         super.onStart()
         load()
+        source?.let(::showStill)
     }
 
     override fun onResume() {
@@ -80,7 +84,7 @@ internal class MainActivity :
 
     override fun onSaveInstanceState(state: Bundle) {
         super.onSaveInstanceState(state)
-        state.putBoolean(LIVE, live)
+        state.putString(SOURCE, source)
     }
 
     private fun load() {
@@ -89,7 +93,7 @@ internal class MainActivity :
         if (choice == null) return show(R.string.no_model)
         view<TextView>(R.id.timing).setText(R.string.loading)
         worker.load(store, choice)
-        still?.let(worker::classify)
+        if (inFront) still?.let(worker::classify)
     }
 
     private fun benchmark() {
@@ -99,7 +103,7 @@ internal class MainActivity :
     // Where pictures come from
 
     private fun startCamera() {
-        live = true
+        source = null
         still = null
         view<View>(R.id.still).visibility = View.GONE
         when {
@@ -119,7 +123,15 @@ internal class MainActivity :
     }
 
     override fun onRequestPermissionsResult(request: Int, permissions: Array<String>, results: IntArray) {
-        if (PackageManager.PERMISSION_GRANTED in results) startCamera()
+        when {
+            PackageManager.PERMISSION_GRANTED in results -> startCamera()
+
+            // Refused for good: Android asks no more, and only the settings help.
+            results.isNotEmpty() && !shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) -> {
+                val about = Uri.fromParts("package", packageName, null)
+                startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, about))
+            }
+        }
     }
 
     private fun turned(): Int {
@@ -142,14 +154,23 @@ internal class MainActivity :
 
     override fun onActivityResult(request: Int, result: Int, data: Intent?) {
         val uri = data?.data ?: return
-        if (result == RESULT_OK) showStill(stills.of(uri))
+        if (result == RESULT_OK) showStill(uri.toString())
     }
 
-    private fun showStill(picture: Picture?) {
-        live = false
+    private fun showStill(from: String?) {
+        if (from == null) return show(R.string.picture_failed)
+        source = from
+        still = null
         camera.stop()
-        still = picture
+        worker.handler.post {
+            val picture = stills.open(from)
+            runOnUiThread { if (source == from) onStill(picture) }
+        }
+    }
+
+    private fun onStill(picture: Picture?) {
         if (picture == null) return show(R.string.picture_failed)
+        still = picture
         val image = view<ImageView>(R.id.still)
         image.setImageBitmap(bitmap(picture))
         image.visibility = View.VISIBLE
@@ -216,7 +237,7 @@ internal class MainActivity :
     }
 
     private companion object {
-        const val LIVE = "live"
+        const val SOURCE = "source"
         const val PICTURES = "image/*"
         const val PICK_IMAGES = "android.provider.action.PICK_IMAGES" // MediaStore's, from Android 13 on
         const val ANDROID_13 = 33

@@ -13,16 +13,17 @@ import org.levitmobile.core.Picture
 internal class Stills(private val context: Context) {
     private var next = 0
 
-    /** The samples in turn. */
-    fun sample(): Picture? {
+    /** The samples in turn, as [open] takes them; null: there are none. */
+    fun nextSample(): String? {
         val names = context.assets.list(SAMPLES).orEmpty().sorted()
-        if (names.isEmpty()) return null
-        return context.assets.open("$SAMPLES/${names[next++ % names.size]}").use(::decode)
+        return if (names.isEmpty()) null else "$SAMPLES/${names[next++ % names.size]}"
     }
 
-    /** What the user picked; null if it is no picture that Android can read. */
-    fun of(uri: Uri): Picture? = try {
-        context.contentResolver.openInputStream(uri)?.use(::decode)
+    /** A sample, or what the user picked, by its address; null if it is no picture that Android can read. */
+    fun open(source: String): Picture? = try {
+        val sample = source.startsWith("$SAMPLES/")
+        val stream = if (sample) context.assets.open(source) else context.contentResolver.openInputStream(Uri.parse(source))
+        stream?.use(::decode)
     } catch (_: IOException) {
         null
     } catch (_: SecurityException) { // the right to read it ended with the app that picked it

@@ -45,8 +45,11 @@ class Manifest private constructor(val text: String, private val root: Entries) 
     val files: Map<String, FileFacts> =
         root.at("files").let { files -> files.json.entries.keys.associateWith { files.at(it).facts() } }
 
-    /** The method of an ExecuTorch program that takes a picture and gives logits. A bundle of today has no other. */
-    val method: String = root.at("artifact").optionalString("method") ?: "forward"
+    /**
+     * Methods of an ExecuTorch program that take a picture and give logits, the one to try first: `forward_float16` is faster and
+     * only loads on processors with half precision; `forward` loads on all.
+     */
+    val methods: List<String> = (root.at("artifact").optionalStrings("methods") ?: listOf("forward")).asReversed()
 
     private fun check() {
         if (artifact !in files || GOLDEN !in files) throw BundleException("$NAME: files lacks the artifact or $GOLDEN")
@@ -58,6 +61,7 @@ class Manifest private constructor(val text: String, private val root: Entries) 
         }
         val side = preprocessing.crop
         val wanted = if (channelsFirst) listOf(1, 3, side, side) else listOf(1, side, side, 3)
+        if (methods.isEmpty()) throw BundleException("$NAME: artifact.methods is empty")
         if (input.shape != wanted) throw BundleException("$NAME: input.shape is ${input.shape}, expected $wanted")
         if (output.shape != listOf(1, labels.size)) {
             throw BundleException("$NAME: output.shape is ${output.shape} for ${labels.size} labels")
@@ -118,6 +122,8 @@ private class Entries(val json: Json.Obj, private val path: String) {
     fun int(key: String): Int = typed<Json.Num>(key, "a number").text.toIntOrNull() ?: fail(key, "a whole number")
 
     fun double(key: String): Double = typed<Json.Num>(key, "a number").text.toDouble()
+
+    fun optionalStrings(key: String): List<String>? = if (key in json.entries) strings(key) else null
 
     fun strings(key: String): List<String> =
         typed<Json.Arr>(key, "a list").items.map { (it as? Json.Str ?: fail(key, "a list of texts")).value }

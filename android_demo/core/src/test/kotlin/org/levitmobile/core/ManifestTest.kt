@@ -27,11 +27,16 @@ class ManifestTest {
         assertFalse(manifest.channelsFirst)
         assertEquals(10, manifest.preprocessing.resize)
         assertEquals(1000, manifest.files.getValue("model.tflite").bytes)
-        assertEquals("forward", manifest.method)
+        assertEquals(listOf("forward"), manifest.methods)
     }
 
     @Test
-    fun anotherMethod() = assertEquals("half", Manifest.parse(sealed(whole.with("artifact.method", "half"))).method)
+    fun theFasterMethodIsTriedFirst() {
+        val both = whole.with("artifact.methods", listOf("forward", "forward_float16"))
+        assertEquals(listOf("forward_float16", "forward"), Manifest.parse(sealed(both)).methods)
+        assertEquals("manifest.json: artifact.methods is empty", refusal("artifact.methods", emptyList<String>()))
+        assertTrue("artifact.methods is not a list" in refusal("artifact.methods", "forward"))
+    }
 
     @Test
     fun wholeNumbers() {
