@@ -84,3 +84,18 @@ def test_scripts_can_be_read_by_their_shell(script: Path) -> None:
     assert shell in ("bash", "sh")
     assert subprocess.run([shell, "-n", str(script)], check=False).returncode == 0
     assert script.stat().st_mode & 0o100, "it is to be called"
+
+
+def test_without_what_it_needs_swift_is_not_to_be_had(tmp_path: Path) -> None:
+    """Status 69 and a reason; `make ios` then says what it left out, and does the rest."""
+    programs = ("bash", "cut", "dirname", "env", "flock", "id", "mkdir", "rm", "sha256sum", "true", "unshare")
+    for name in programs:
+        if found := shutil.which(name):
+            (tmp_path / name).symlink_to(found)
+    environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "LEVIT_MOBILE_CACHE": str(tmp_path / "cache")}
+    command = [str(DEMO / "tools/swift_root.sh"), "swift", "--version"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 69
+    assert done.stderr.startswith("no Swift here: ")
+    assert not list((tmp_path / "cache").glob("swift/trixie-*[0-9a-f]"))
+    assert "69" in (DEMO / "tools/check.sh").read_text()
