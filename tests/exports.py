@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic")
 COREML = ("fp32", "fp16", "int8", "int8-weights", "palettised-4bit")
+# What may not matter: with these, other processes must write the same bytes.
+ELSEWHERE = {
+    "PYTHONHASHSEED": "77",
+    "TZ": "Asia/Tokyo",
+    "LC_ALL": "C",
+    "LANGUAGE": "tr",
+    "OMP_NUM_THREADS": "1",
+    "SOURCE_DATE_EPOCH": "1",
+}
 SCRIPTS = Path(sys.executable).parent  # of the environment that runs the tests
 _MINUTES = 9  # an export takes seconds on an idle machine
 

@@ -73,12 +73,13 @@ def test_no_memory_to_lower_the_largest(random_fill: Callable[..., nn.Module], t
     done = with_memory(1 << 14, *words, folder=place)  # the small variant, first
     assert done.returncode == 0, done.stderr[-2000:]
     before = json.loads((place / "made" / "manifest.json").read_text())["digest"]
-    for megabytes in (700, 1000):
+    for megabytes, step, told in ((700, "fusing", "not enough memory"), (1000, "translating to onnx, fp32", "as ONNX")):
         done = with_memory(megabytes, *words, "--weights", tmp_path / "w.safetensors", folder=place)
         last = done.stderr.strip().splitlines()[-1]
         assert done.returncode in (1, 2), (megabytes, done.stderr[-2000:])
         assert last.startswith("error: "), (megabytes, last)
-        assert "memory" in last, (megabytes, last)
+        assert told in last, (megabytes, last)
+        assert f"  {step} ...\n" in done.stderr, (megabytes, done.stderr[-2000:])
         assert os.listdir(place) == ["made"]
     bundle = open_bundle(place / "made")
     assert bundle.damage() == []

@@ -15,7 +15,7 @@ import pytest
 import torch
 from answers import in_pytorch, of_range
 from commands import Levit
-from exports import Exported, run_script
+from exports import ELSEWHERE, Exported, run_script
 from mlpackages import DATA, MANIFEST, MODEL, WEIGHTS, coremltools, read_spec
 from pictures import draw
 from torch import nn
@@ -444,7 +444,7 @@ def test_the_same_bytes_again(coreml_exported: Exported, tmp_path: Path) -> None
     """In another process, with other hashes, another time zone and one thread; and nothing is left in the temporary folder."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    environment = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "1", "TMPDIR": str(scratch)}
+    environment = {**ELSEWHERE, "TMPDIR": str(scratch)}
     args = ["--target", "coreml", "--int8", "--precision", "palettised-4bit", "--author", "R. Roe"]
     done = run_script("levit-export", args, cwd=tmp_path, environment=environment)
     assert done.returncode == 0, done.stderr

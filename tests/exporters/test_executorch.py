@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from answers import in_pytorch, of_range
-from exports import PRECISIONS, Exported, run_script
+from exports import ELSEWHERE, PRECISIONS, Exported, run_script
 
 from calib.calibration import bundled_calibration
 from exporters import executorch
@@ -104,9 +104,8 @@ def test_sizes(executorch_exported: Exported) -> None:
 
 
 def test_the_same_bytes_again(executorch_exported: Exported, tmp_path: Path) -> None:
-    environment = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "1"}
     args = ["--target", "executorch", "--int8", "--precision", "fp32"]
-    done = run_script("levit-export", args, cwd=tmp_path, environment=environment)
+    done = run_script("levit-export", args, cwd=tmp_path, environment=ELSEWHERE)
     assert done.returncode == 0, done.stderr
     for precision in ("int8", "fp32"):
         first = bundle(executorch_exported, precision).folder

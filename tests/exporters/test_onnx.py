@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from answers import in_pytorch, of_range
-from exports import Exported, run_script
+from exports import ELSEWHERE, Exported, run_script
 from onnx import helper, numpy_helper
 
 from calib.calibration import bundled_calibration
@@ -122,9 +122,8 @@ def test_sizes(onnx_exported: Exported) -> None:
 
 
 def test_the_same_bytes_again(onnx_exported: Exported, tmp_path: Path) -> None:
-    environment = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "OMP_NUM_THREADS": "1"}
     args = ["--target", "onnx", "--int8", "--precision", "fp32"]
-    done = run_script("levit-export", args, cwd=tmp_path, environment=environment)
+    done = run_script("levit-export", args, cwd=tmp_path, environment=ELSEWHERE)
     assert done.returncode == 0, done.stderr
     for precision in PRECISIONS:
         first = bundle(onnx_exported, precision).folder
