@@ -37,7 +37,7 @@ swift sh /src/ios_demo/tools/typecheck.sh /build/modules
 echo "the app type-checks"
 
 step "format"
-swift swift-format lint --strict --recursive /src/ios_demo
+swift sh -c 'cd /src/ios_demo && swift-format lint --strict --recursive .'
 echo "formatted"
 
 cat <<'TEXT'
