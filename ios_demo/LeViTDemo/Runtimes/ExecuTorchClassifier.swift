@@ -21,7 +21,6 @@ final class ExecuTorchClassifier: ImageClassifier {
 
   init(_ bundle: ModelBundle) throws {
     let manifest = bundle.manifest
-    method = manifest.artifact.method
     encoding = TensorEncoding(input: manifest.input, preprocessing: manifest.preprocessing)
     shape = [1] + manifest.input.shape.dropFirst()
     labels = manifest.classNames
@@ -34,7 +33,19 @@ final class ExecuTorchClassifier: ImageClassifier {
     let delegate = manifest.artifact.options?["delegate"] ?? "xnnpack"
     processors = delegate == "coreml" ? Processors.all.told : Processors.cpu.told
     module = Module(filePath: bundle.artifact.path)
-    try module.load(method)
+    method = try Self.load(manifest.artifact.methods, of: module)
+  }
+
+  /// The first of several methods that this processor can run: those in front are faster, and want more of it.
+  private static func load(_ methods: [String], of module: Module) throws -> String {
+    #if arch(arm64)
+      for method in methods.dropLast() where (try? module.load(method)) != nil {
+        return method
+      }
+    #endif
+    let plain = methods.last ?? "forward"
+    try module.load(plain)
+    return plain
   }
 
   func classify(_ picture: RGBImage, top count: Int) throws -> [Prediction] {

@@ -31,9 +31,16 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let precision: String
     public let options: [String: String]?
 
-    /// The method of a `.pte` that takes a picture and gives logits. This is the one place that names it: a bundle with
-    /// several would name the one to call in its manifest.
-    public var method: String { "forward" }
+    /// Methods of a `.pte` that take a picture and give logits, the one to try first in front: `forward_float16` is faster
+    /// and wants half-precision arithmetic, which every iPhone since the A11 has. A simulator on Intel has not.
+    public var methods: [String] { (methodsAsExported ?? ["forward"]).reversed() }
+
+    private let methodsAsExported: [String]?
+
+    enum CodingKeys: String, CodingKey {
+      case file, target, precision, options
+      case methodsAsExported = "methods"
+    }
   }
 
   public struct File: Decodable, Equatable, Sendable {

@@ -42,7 +42,7 @@ final class ModelBundleTests {
     let found = try ModelBundle(folder: bundle())
     try found.verify()
     #expect(found.name == "levit_128s-int8-executorch")
-    #expect(found.manifest.artifact.method == "forward")
+    #expect(found.manifest.artifact.methods == ["forward_float16", "forward"])
     #expect(found.manifest.input.layout == .nchw)
     #expect(found.manifest.input.takes == .normalisedPixels)
     #expect(found.manifest.labels.count == 10)
