@@ -118,7 +118,10 @@ def test_sets_of_versions_are_within_the_bounds() -> None:
 def test_versions_that_were_tried_work() -> None:
     from versions import SETS, works
 
-    found = json.loads((BENCHMARKS / "results" / "versions.json").read_text())
+    results = BENCHMARKS / "results" / "versions.json"
+    if not results.exists():
+        pytest.skip("the versions were not tried yet: benchmarks/versions.py")
+    found = json.loads(results.read_text())
     assert "newest" in found
     assert set(SETS) <= found.keys()
     assert all(works(found[name]) for name in SETS)
