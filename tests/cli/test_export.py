@@ -85,7 +85,7 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
     for precision in PRECISIONS:
         bundle = open_bundle(exported.bundle(f"levit_128s-{precision}-tflite"))
         ranges = ["calibration.json"] if precision == "int8" else []
-        assert names(bundle.folder) == [*ranges, "golden.npz", "manifest.json", "model.tflite"]
+        assert names(bundle.folder) == [*ranges, "golden.npz", "manifest.json", "model.tflite", "sbom.cdx.json"]
         assert bundle.damage() == []
         assert oct(bundle.folder.stat().st_mode & 0o777) == "0o755"
         manifest = bundle.manifest
@@ -110,6 +110,7 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
         assert (manifest["preprocessing"]["resize"], manifest["preprocessing"]["crop"]) == (256, 224)
         assert tuple(manifest["labels"]) == demo.labels
         assert manifest["accuracy"] is None
+        assert manifest["command"] == f"levit-export --target tflite --precision {precision}"
         assert (manifest["calibration"] is not None) == (precision == "int8")
         assert set(manifest["tools"]) == {
             *("levit-mobile", "torch", "numpy", "pillow"),
