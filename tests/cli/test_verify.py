@@ -54,7 +54,7 @@ def test_all_is_well(levit: Levit, exported: Exported, precision: str) -> None:
     bundle = exported.bundle(f"levit_128s-{precision}-tflite")
     answer = levit("verify", bundle)
     assert (answer.code, answer.err) == (0, "")
-    count = 3 if precision == "int8" else 2
+    count = 4 if precision == "int8" else 3
     assert answer.out.splitlines()[0] == f"files       all {count} as in the manifest"
     assert answer.out.splitlines()[-1] == f"{bundle} is whole and computes what it should"
     data = levit("verify", bundle, "--json").data
