@@ -318,7 +318,7 @@ def test_a_delegate_that_nobody_knows(levit: Levit, made: Made, monkeypatch: pyt
         open_runtime(bundle)
     assert str(caught.value) == message
     answer = levit("verify", bundle.folder)
-    assert (answer.code, answer.out) == (2, "files       all 2 as in the manifest\n")
+    assert (answer.code, answer.out) == (2, "files       all 3 as in the manifest\n")
     assert answer.err.endswith(f"error: {message}\n")
 
 

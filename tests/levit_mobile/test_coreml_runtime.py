@@ -457,7 +457,7 @@ def test_commands(levit: Levit, coreml_exported: Exported, photos: list[Path]) -
     assert predicted.data["predictions"][0]["top"][0]["label"] in runs.labels
     verified = levit("verify", bundle)
     assert (verified.code, verified.err) == (0, "")
-    assert verified.out.splitlines()[0] == "files       all 5 as in the manifest"
+    assert verified.out.splitlines()[0] == "files       all 6 as in the manifest"
     assert verified.out.splitlines()[-1] == f"{bundle} is whole and computes what it should"
     validated = levit("validate", bundle, "--json")
     assert (validated.code, validated.err) == (0, "")
