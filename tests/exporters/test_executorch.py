@@ -97,7 +97,7 @@ def test_an_app_needs_no_other_file(executorch_exported: Exported) -> None:
 
 def test_sizes(executorch_exported: Exported) -> None:
     sizes = {p: bundle(executorch_exported, p).artifact.stat().st_size for p in PRECISIONS}
-    assert sizes["int8"] <= 9.3e6
+    assert sizes["int8"] <= 10.3e6  # two methods: tables of attention biases in float32 and in float16
     assert sizes["int8-dynamic"] <= 9.7e6
     assert sizes["fp16"] <= 15.5e6
     assert sizes["fp32"] <= 30e6
