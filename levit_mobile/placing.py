@@ -56,10 +56,11 @@ def sweep(folder: Path) -> None:
 
 def _sweep_one(path: Path, folder: Path) -> None:
     with _locked(path, must=True):
-        old = path / folder.name
-        if os.path.lexists(old) and not os.path.lexists(folder) and path.name.startswith(f".{folder.name}.old."):
+        old, aged = path / folder.name, time.time() - path.stat().st_mtime > _GRACE
+        back = os.path.lexists(old) and not os.path.lexists(folder) and path.name.startswith(f".{folder.name}.old.")
+        if back:
             old.rename(folder)
-        if time.time() - path.stat().st_mtime > _GRACE:
+        if aged or back:  # whoever had put it there is gone
             shutil.rmtree(path, ignore_errors=True)
 
 
