@@ -308,7 +308,7 @@ def bundle_writer(folder: Path, *, overwrite: bool) -> Iterator[Path]:
             scratch.chmod(0o755)
             yield scratch
             check_vacant(folder, overwrite=overwrite)
-            put_in_place(scratch, folder)
+            put_in_place(scratch, folder, replace=overwrite)
     except OSError as error:
         raise ExportError(_told(error, folder)) from error
     finally:

@@ -4,6 +4,7 @@ hidden folder, which the next writer of the same name removes."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -33,15 +34,23 @@ def hidden_folder(folder: Path) -> Iterator[Path]:
         _remove(scratch)
 
 
-def put_in_place(new: Path, folder: Path) -> None:
-    """``new`` takes the name ``folder``; what had it is removed.
+def put_in_place(new: Path, folder: Path, *, replace: bool) -> None:
+    """``new`` takes the name ``folder``; what had it is removed, if it may be replaced.
 
     Where the two cannot be exchanged in one step, the old one steps aside first, and comes back if that fails or is
     interrupted; if we are killed in between, ``sweep`` brings it back.
+
+    Raises:
+        OSError: somebody has put a folder there meanwhile that may not be replaced, or what the system says.
     """
-    if not os.path.lexists(folder):
-        new.rename(folder)
-    elif not exchange(new, folder):
+    if not replace or not os.path.lexists(folder):
+        try:
+            new.rename(folder)
+            return
+        except OSError as error:
+            if not replace or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    if not exchange(new, folder):
         _step_aside(new, folder)
 
 

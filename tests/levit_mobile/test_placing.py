@@ -19,6 +19,7 @@ from levit_mobile import placing
 from levit_mobile.bundle import bundle_writer, open_bundle
 from levit_mobile.errors import ExportError
 from levit_mobile.exchange import exchange
+from levit_mobile.placing import put_in_place
 
 TESTS = Path(__file__).parents[1]
 KILLED = Path(__file__).with_name("killed_writer.py")
@@ -101,6 +102,23 @@ def test_several_exports_to_one_place_at_once(overwrite: bool, tmp_path: Path) -
     }
     assert open_bundle(out).damage() == []
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_somebody_was_quicker_by_a_moment(replace: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the step: replaced if it may be, else both stay."""
+    new, out = tmp_path / "new", tmp_path / "out"
+    for folder in (new, out):
+        folder.mkdir()
+        (folder / folder.name).touch()
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    if replace:
+        put_in_place(new, out, replace=True)
+        assert os.listdir(out) == ["new"]
+    else:
+        with pytest.raises(OSError, match="Directory not empty"):
+            put_in_place(new, out, replace=False)
+        assert (os.listdir(out), os.listdir(new)) == (["out"], ["new"])
 
 
 def test_somebody_was_quicker(tmp_path: Path) -> None:
