@@ -37,7 +37,7 @@ PAGES = sorted(
 )
 PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
 ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
-RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy")
+RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy", "qat")
 BOARD = "pi@raspberrypi.local"
 PEM = serialization.Encoding.PEM
 PICTURE = ROOT / "docs" / "demo.svg"

@@ -60,7 +60,7 @@ private object Unknown : Phone {
 private fun runtimeOf(bundle: Bundle): Runtime {
     val manifest = bundle.manifest
     if (manifest.target == "tflite") return LiteRtHost(bundle.artifact)
-    return ExecuTorchHost(bundle.artifact, manifest.methods, manifest.input.shape)
+    return ExecuTorchHost(bundle.artifact, manifest.methods.takeLast(1), manifest.input.shape) // as on x86
 }
 
 /**

@@ -1,5 +1,6 @@
 package org.levitmobile.demo
 
+import android.os.Build
 import java.nio.ByteBuffer
 import org.levitmobile.core.Bundle
 import org.levitmobile.core.Runtime
@@ -14,7 +15,9 @@ internal class ExecuTorchModule(override val name: String, bundle: Bundle, threa
     private val module = Module.load(bundle.artifact.path, Module.LOAD_MODE_MMAP, threads)
 
     private val method = bundle.manifest.methods.let { methods ->
-        methods.find(::loads) ?: methods.last().also(module::loadMethod)
+        // An emulator on x86 would load the one in float16, and convert to and fro.
+        val faster = if (Build.SUPPORTED_ABIS.first().startsWith("arm")) methods.dropLast(1) else emptyList()
+        faster.find(::loads) ?: methods.last().also(module::loadMethod)
     }
 
     /** Whether this processor has what a method needs. */
