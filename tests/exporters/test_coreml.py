@@ -472,7 +472,7 @@ def test_what_coremltools_refuses_is_an_export_error(tmp_path: Path, monkeypatch
     def refuse(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no such\noperator")
 
-    monkeypatch.setattr("torch.export.export", refuse)
+    monkeypatch.setattr(coreml, "_convert", refuse)
     options = check_request("coreml", "fp32").options
     program = build_program(resolve_weights("demo"), "fp32", layout="nchw", options=options)
     with pytest.raises(ExportError, match=r"^coremltools could not translate the model: no such operator$"):

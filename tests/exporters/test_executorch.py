@@ -126,7 +126,7 @@ def test_what_executorch_refuses_is_an_export_error(tmp_path: Path, monkeypatch:
     def refuse(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no such pass")
 
-    monkeypatch.setattr("torch.export.export", refuse)
+    monkeypatch.setattr(executorch, "_exported", refuse)
     program = build_program(resolve_weights("demo"), "fp32", layout="nchw")
     with pytest.raises(ExportError, match=r"^ExecuTorch could not lower the model: no such pass$"):
         executorch.export(program, tmp_path)

@@ -169,7 +169,7 @@ def test_what_the_exporter_refuses_is_an_export_error(tmp_path: Path, monkeypatc
     def refuse(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr("torch.export.export", refuse)
+    monkeypatch.setattr("torch.onnx.export", refuse)
     program = build_program(resolve_weights("demo"), "fp32", layout="nchw")
     with pytest.raises(ExportError, match=r"^PyTorch could not write the model as ONNX: no such operator$"):
         exporter.export(program, tmp_path)
