@@ -42,7 +42,7 @@ def run(command: Sequence[str | Path], *, folder: Path | None = None, **variable
     )
     said = (done.stdout + done.stderr).strip()
     if done.returncode:
-        raise FailedError(f"{Path(words[0]).name} ended with status {done.returncode}\n{said[-6000:]}")
+        raise FailedError(f"{Path(words[0]).name} ended with status {done.returncode}\n{_short(said)}")
     return said
 
 
@@ -164,6 +164,11 @@ def variables(file: Path) -> Mapping[str, str]:
 
     found: Mapping[str, str] = tomllib.loads(file.read_text("utf-8"))["versions"]
     return found
+
+
+def _short(said: str) -> str:
+    """Both ends: tests tell what failed at the beginning, compilers at the end."""
+    return said if len(said) <= 8000 else f"{said[:4000]}\n[...]\n{said[-4000:]}"
 
 
 def _joined(paths: Iterable[Path]) -> str:

@@ -44,7 +44,8 @@ sealed interface Json {
 /** What is wrong with a JSON text, and at which letter. */
 class JsonException(message: String) : Exception(message)
 
-private const val DEEPEST = 64
+/** A level takes six calls, and a thread's stack may have 1 MB only; a manifest has five levels. */
+private const val DEEPEST = 32
 
 private class JsonReader(private val text: String) {
     private var at = 0

@@ -32,7 +32,7 @@ class JsonTest {
     @Test
     fun whatIsNoJson() {
         val words = listOf("", " ", "NaN", "Infinity", "tru", "nul", "'a'", "1 2", "// c\n1")
-        val lists = listOf("[", "[1", "[1,]", "[1] x", "[".repeat(100) + "]".repeat(100))
+        val lists = listOf("[", "[1", "[1,]", "[1] x", nested(34), nested(10_000))
         val objects = listOf("{", "{\"a\":1,}", "{\"a\"}", "{a:1}", "{\"a\":1 \"b\":2}", "{\"a\":1,\"a\":2}")
         val numbers = listOf("01", "1.", ".5", "+1", "-", "1e")
         val strings = listOf("\"a", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"a\nb\"")
@@ -44,6 +44,11 @@ class JsonTest {
     }
 
     @Test
+    fun howDeepItGoes() {
+        assertEquals(nested(33), Json.parse(nested(33)).write())
+    }
+
+    @Test
     fun whatKotlinHas() {
         val json = Json.of(
             mapOf("a" to listOf(1, 2L, 1.5, 2f), "b" to null, "c" to doubleArrayOf(0.25), "d" to "x", "e" to false)
@@ -52,4 +57,6 @@ class JsonTest {
         assertThrows(IllegalArgumentException::class.java) { Json.of(Double.NaN) }
         assertThrows(IllegalArgumentException::class.java) { Json.of(Any()) }
     }
+
+    private fun nested(levels: Int) = "[".repeat(levels) + "]".repeat(levels)
 }
