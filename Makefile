@@ -1,6 +1,8 @@
 # make demo   a bundle from nothing, and a prediction with it
 # make test   the whole test suite
 # make lint   style and types
+# make docs   the site of the documents, checked for dead links: build/docs/html/index.html
+# make docs-links asks every server that the documents name whether the page is still there; needs the network
 # make ios    what can be checked of ios_demo without a Mac; as root it fetches Swift (once, 2.5 GB)
 # make android builds and checks the Android app, as far as that goes without Android Studio
 # make system Debian's packages for boards, instruction counts and pictures of reports; as root. Without them the tests that
@@ -17,7 +19,7 @@ BUNDLE := build/levit_128s-int8-tflite
 PTE    := build/levit_128s-int8-executorch
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint android ios latest audit system clean
+.PHONY: demo test lint docs docs-links android ios latest audit system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -61,6 +63,12 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python tools/build_site.py build/docs
+
+docs-links: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs -d build/docs/doctrees . build/docs/linkcheck
 
 ios: $(VENV)/dev.stamp
 	ios_demo/tools/check.sh $(BIN)/python

@@ -13,6 +13,7 @@ from typing import Any
 
 from matrix import NAME, cells
 from matrix_page import matrix_page
+from precision_page import precision_tables
 from results import FOLDER, add_results_option
 from trust_page import trust_tables
 
@@ -277,6 +278,9 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
     if matrix.exists():  # of random weights, and so of none of the others' results
         page = ROOT / "benchmarks" / "matrix.md"
         found[page] = filled(page, "matrix", matrix_page(json.loads(matrix.read_text()), cells()))
+    page = ROOT / "docs" / "precision.md"
+    for mark, text in precision_tables(results, folder).items():  # instructions are of random weights
+        found[page] = filled(page, mark, text, found.get(page))
     page = ROOT / "docs" / "trust.md"
     for mark, text in trust_tables(folder).items():  # each of its own day
         found[page] = filled(page, mark, text, found.get(page))

@@ -2,7 +2,7 @@
 
 onnx2tf and TensorFlow pin packages that cannot live beside ours, so they have an environment of their own. What comes back
 goes through the same steps as litert-torch's graph: the layers found by their weights, our policy, our ranges. onnx2tf's own
-int8 is not used: it falls apart into 47 parts (docs/commands.md).
+int8 is not used: it falls apart into 47 parts (docs/targets/tflite.md).
 """
 
 from __future__ import annotations

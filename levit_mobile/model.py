@@ -99,7 +99,7 @@ def bias_offsets(resolution: int, stride: int = 1) -> tuple[list[tuple[int, int]
         stride: 1, or 2 where only tokens [::2, ::2] ask.
 
     Returns:
-        The distinct offsets (|dx|, |dy|) in the order in which they are first met, which is the order of the learnt
+        The distinct offsets ``(|dx|, |dy|)`` in the order in which they are first met, which is the order of the learnt
         table's columns, and the index of each pair's offset: int64 (queries, keys).
     """
     keys = list(product(range(resolution), range(resolution)))
@@ -110,7 +110,7 @@ def bias_offsets(resolution: int, stride: int = 1) -> tuple[list[tuple[int, int]
 
 
 class _BiasedAttention(nn.Module):
-    """softmax(q kT / sqrt(D) + bias) v, with the bias looked up per (|dx|, |dy|); section 4.2.3."""
+    """softmax(q kT / sqrt(D) + bias) v, with the bias looked up per ``(|dx|, |dy|)``; section 4.2.3."""
 
     attention_bias_idxs: Tensor
 

@@ -1,79 +1,114 @@
-"""What the documents show is true: commands, tables, results and the picture.
+"""What the documents show can be typed: commands, and code.
 
-``levit`` commands are run with stand-ins for the user's own files, and for the user's board; ``levit-export`` lines and those
-with ``--labgrid`` are parsed, since other tests do the rest; of the Python scripts each option must be one that their
-``--help`` knows. Skipped are the lines that this suite cannot run: ``make``, ``pip``, pytest itself, and ``tools/teach.py``,
-which needs packages of its own.
+Indented blocks hold commands, and nothing else. Those of ``levit`` are run with stand-ins for the user's own files, and for the
+user's board; ``levit-export`` lines and those with ``--labgrid`` are parsed, since other tests do the rest; of the Python
+scripts each option must be one that their ``--help`` knows. ``ELSEWHERE`` are the lines that this suite cannot run, each with the
+reason. A command that several pages show runs once. Commands in running text have options that there are.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from xml.etree import ElementTree
 
-import numpy as np
+import click
 import pytest
 from adb_server import FakePhone, serving
 from benched import night
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from documents import ROOT, Block, blocks, commands, outputs, spoken
 from exports import Exported
 from loopback import Loopback
-from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"]
-)
-PROGRAMS = ("levit", "levit-export", "make", "pip", "python", ".venv/bin/pytest", ".venv/bin/pre-commit", "eval")
-ELSEWHERE = re.compile(r"make |pip install|\.venv/bin/|python tools/teach\.py")
-RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy", "qat")
+ELSEWHERE = {
+    r"make ": "test_makefile.py sees what they would do, and CI does it",
+    r"pip install ": "installs; that its extras and files are there is looked at below",
+    r"python -m venv |\. \.venv/bin/activate$": "the environment that runs this",
+    r"\.venv/bin/(pytest|pre-commit) ": "would run these tests in themselves, or change this checkout's hooks",
+    r"python tools/teach\.py ": "needs packages of its own",
+    r"apt-get install ": "as root; make system is the same",
+    r"ssh(-keygen|-copy-id)? ": "makes a key in the home folder, and needs the board whose key is to be learnt",
+    r"labgrid-(coordinator|exporter|client) |export LG_COORDINATOR=": "a farm of several machines: tests/bench/test_labgrid.py",
+    r"open ": "Xcode; that the project is there is test_ios_readme.py's",
+}
+KINDS = {"", "text", "yaml", "python", "kotlin", "swift", "cpp", "{eval-rst}"}  # of blocks
 BOARD = "pi@raspberrypi.local"
 PEM = serialization.Encoding.PEM
-PICTURE = ROOT / "docs" / "demo.svg"
 
 
 # Commands
 
 
-def commands() -> list[tuple[str, str]]:
-    """(page, command) of every indented line that starts with a program; lines that end in a backslash are joined."""
-    found = []
-    for page in PAGES:
-        for line in page.read_text().replace("\\\n", " ").splitlines():
-            words = line.split("#")[0].split()
-            programs = [word for word in words if not word.startswith("_LEVIT")]  # a variable before the program
-            if line.startswith("    ") and programs and programs[0] in PROGRAMS:
-                found.append((page.name, " ".join(words)))
-    return found
+def elsewhere(command: str) -> str | None:
+    """Why it is not run here; None if it is."""
+    return next((why for pattern, why in ELSEWHERE.items() if re.match(pattern, f"{command} ")), None)
 
 
 def test_there_are_commands() -> None:
-    assert len(commands()) >= 25
-    assert len([command for _, command in commands() if not ELSEWHERE.match(command)]) >= 18
+    assert len(commands()) >= 60
+    assert len([command for command in commands() if not elsewhere(command)]) >= 40
+    assert {page for pages in commands().values() for page in pages} >= {
+        "android_demo/README.md",
+        "docs/targets/onnx.md",
+    }
+    assert {block.kind for block in blocks()} == KINDS
+
+
+@pytest.mark.parametrize("pattern", ELSEWHERE)
+def test_nothing_is_left_out_for_nothing(pattern: str) -> None:
+    assert [command for command in commands() if re.match(pattern, f"{command} ")]
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command.startswith("pip install ")])
+def test_what_pip_installs_is_there(command: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    words = shlex.split(command)[2:]
+    if words[0] == "-r":
+        assert (ROOT / words[1]).is_file()
+    else:
+        assert set(re.findall(r"[\w-]+", words[-1])) <= extras.keys()
+
+
+@pytest.mark.parametrize(("page", "words"), spoken())
+def test_commands_in_running_text(page: str, words: tuple[str, ...]) -> None:
+    if words[0] == "python":
+        assert (ROOT / words[1]).is_file(), page
+        return
+    from levit_mobile.cli.main import cli
+
+    group = click.Context(cli, info_name="levit")
+    name, *rest = words[1:] if words[0] == "levit" else ("export", *words[1:])
+    command = cli.get_command(group, name)
+    if isinstance(command, click.Group):
+        command = command.get_command(group, rest.pop(0))
+    assert command is not None, page
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in rest if word.startswith("--")} <= {*options, "--help"}, page
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
-    """A user's folder: a photo, photos of every class, and bundles under their default names."""
+    """A user's folder: a photo, photos of every class, a checkpoint, and bundles under their default names."""
     from levit_mobile.weights import resolve_weights
 
     folder = tmp_path_factory.mktemp("desk")
-    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))
-    photo.save(folder / "photo.jpg")
+    sample = subprocess.run(
+        [sys.executable, ROOT / "tools" / "sample_picture.py"], capture_output=True, text=True, check=True
+    )
+    shutil.copy(sample.stdout.strip(), folder / "photo.jpg")
     for label in resolve_weights("demo").labels or ():
-        (folder / "photos" / label).mkdir(parents=True)
-        photo.save(folder / "photos" / label / "a.png")
+        for place in (folder / "photos" / label, folder / "fruit" / "val" / label):
+            place.mkdir(parents=True)
+            shutil.copy(folder / "photo.jpg", place)
+    shutil.copy(ROOT / "levit_mobile" / "data" / "levit_128s-imagenette.safetensors", folder / "mine.safetensors")
     key = ec.generate_private_key(ec.SECP256R1())
     kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     (folder / "key.pem").write_bytes(key.private_bytes(PEM, kind, plain))
@@ -86,10 +121,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "command"), commands())
-def test_documented_command(page: str, command: str, desk: Path, request: pytest.FixtureRequest) -> None:
-    if ELSEWHERE.match(command):
-        pytest.skip(f"{command}: not for this suite to run")
+@pytest.mark.parametrize("command", commands())
+def test_documented_command(command: str, desk: Path, request: pytest.FixtureRequest) -> None:
+    if why := elsewhere(command):
+        pytest.skip(f"{command}: {why}")
     if "_COMPLETE=" in command:
         _check_completion(command)
         return
@@ -98,15 +133,77 @@ def test_documented_command(page: str, command: str, desk: Path, request: pytest
         _check_export(words)
     elif words[0] == "python":
         _check_script(words)
+    elif words[0] == "openssl":
+        _check_key(words, desk, request.getfixturevalue("tmp_path"))
     elif "--labgrid" in words:
         _check_labgrid(words)
     else:
-        assert words[0] == "levit"
+        assert words[0] == "levit", "a program that nobody tries: run it here, or tell in ELSEWHERE why not"
+        put_bundles(command, desk, request)
         if "--signature" in words:
             assert _run(["levit", "sign", words[2], "--key", "key.pem"], desk).returncode == 0
         done = _run(words, desk, **_places(words, request))
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout
+        if command in outputs():
+            assert _masked(outputs()[command]) == _masked(done.stdout)
+
+
+def put_bundles(text: str, desk: Path, request: pytest.FixtureRequest) -> None:
+    """Those that a text names and that are not made for every test of this file."""
+    for name in set(re.findall(r"levit_128s-[\w-]+-(?:executorch|coreml|onnx)", text)):
+        if not (desk / name).exists():
+            request.getfixturevalue(f"{name.rpartition('-')[2]}_exported").copy(name, desk)
+
+
+def _masked(text: str) -> list[str]:
+    """Its words without numbers: last digits depend on the processor, and then columns do."""
+    return re.sub(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", "*", text).split()
+
+
+@pytest.mark.slow
+def test_what_an_export_prints(exported: Exported) -> None:
+    told = outputs()["levit-export --target tflite --int8"]
+    printed = next(block for block in exported.stdout.split("\n\n") if block.startswith("levit_128s-int8-tflite\n"))
+    assert _masked(told) == _masked(printed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted({block.page for block in blocks() if block.kind == "python"}))
+def test_documented_python(
+    page: str,
+    desk: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The blocks of a page in turn, as one user would type them."""
+    monkeypatch.chdir(desk)
+    names: dict[str, object] = {}
+    for block in blocks():
+        if block.page == page and block.kind == "python":
+            put_bundles(block.text, desk, request)
+            exec(compile(block.text, page, "exec"), names)
+            assert capsys.readouterr().out
+
+
+APPS = {
+    "kotlin": ("android_demo", "*.kt"),
+    "swift": ("ios_demo", "*.swift"),
+    "cpp": ("levit_mobile/bench/native", "*.cpp"),
+}
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.kind in APPS], ids=lambda block: block.page)
+def test_documented_code_of_apps(block: Block) -> None:
+    """What a snippet calls is what the app calls, which is compiled by ``make android``, ``make ios`` and the tests."""
+    folder, pattern = APPS[block.kind]
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / folder).rglob(pattern))
+    called = set(re.findall(r"\b([A-Za-z_]\w+)(?:<\w+>)?\(", block.text)) - {"if", "ok"}
+    if block.kind == "cpp":
+        called -= set(re.findall(r"[\w>] (\w+)\(", block.text))  # variables that are made so
+    assert called
+    assert {name for name in called if not re.search(rf"\b{name}(?:<\w+>)?\(", sources)} == set()
 
 
 def _places(words: list[str], request: pytest.FixtureRequest) -> dict[str, str]:
@@ -179,118 +276,18 @@ def _check_export(words: list[str]) -> None:
     assert weights in ("demo", "imagenet") or Path(weights).suffix in (".pth", ".safetensors")
 
 
+def _check_key(words: list[str], desk: Path, folder: Path) -> None:
+    if shutil.which(words[0]) is None:
+        pytest.skip("no openssl here")
+    shutil.copy(desk / "key.pem", folder)
+    done = _run(words, folder)
+    assert done.returncode == 0, done.stderr
+    written = (folder / words[words.index("-out") + 1]).read_bytes()
+    assert written.startswith(b"-----BEGIN PUBLIC KEY" if "-pubout" in words else b"-----BEGIN EC PRIVATE KEY")
+
+
 def _check_script(words: list[str]) -> None:
     done = _run([sys.executable, str(ROOT / words[1]), "--help"], ROOT)
     assert done.returncode == 0, done.stderr
     known = set(re.findall(r"--[a-z][a-z0-9-]*", done.stdout))
     assert {word for word in words if word.startswith("--")} <= known
-
-
-# Results
-
-
-def _tables() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import tables
-    finally:
-        sys.path.pop(0)
-    return tables
-
-
-@pytest.mark.parametrize("name", RESULTS)
-def test_results_are_of_the_weights_in_the_package(name: str) -> None:
-    from levit_mobile.weights import resolve_weights
-
-    result = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-    assert result.get("checkpoint") == resolve_weights("demo").sha256, f"run benchmarks/{name}.py anew"
-
-
-def test_every_result_is_looked_at() -> None:
-    known = {*RESULTS, "instructions", "matrix", "peers", "reproducible", "fuzz", "kills", "versions"}
-    assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= known
-    assert set(_tables().SCRIPTS) == set(RESULTS)
-
-
-def test_tables_are_the_results() -> None:
-    for page, text in _tables().pages().items():
-        assert page.read_text() == text, f"{page.name} is not what python benchmarks/tables.py writes"
-
-
-# The picture
-
-
-def drawn(svg: str) -> list[str]:
-    """The lines of the terminal that ``tools/draw_demo.py`` drew."""
-    width = 12.2  # of a character, in the SVG's units
-    lines: defaultdict[int, str] = defaultdict(str)
-    for text in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
-        place = re.fullmatch(r"url\(#demo-line-(\d+)\)", text.get("clip-path", ""))
-        if place:
-            line, column = int(place[1]), round(float(text.get("x", "")) / width)
-            lines[line] = (lines[line].ljust(column) + (text.text or "").replace("\xa0", " ")).rstrip("\n")
-    return [lines[number].rstrip() for number in range(max(lines) + 1)]
-
-
-def test_the_picture_needs_no_network() -> None:
-    svg = PICTURE.read_text()
-    assert "@font-face" not in svg
-    assert "url(http" not in svg
-
-
-def test_the_picture_is_of_make_demo() -> None:
-    lines = drawn(PICTURE.read_text())
-    assert lines[0] == "$ make demo"
-    assert ".venv/bin/levit-export --target tflite --int8 --overwrite --out build/levit_128s-int8-tflite" in lines
-    assert [line for line in lines if line.startswith(".venv/bin/levit predict build/levit_128s-int8-tflite ")]
-    assert lines[-1] == "The bundle is in ~/levit-mobile/build/levit_128s-int8-tflite"
-
-
-@pytest.mark.slow
-def test_the_picture_shows_what_an_export_gives(exported: Exported) -> None:
-    blocks = exported.stdout.strip().split("\n\n")
-    printed = next(block for block in blocks if block.startswith("levit_128s-int8-tflite\n")).splitlines()
-    shown = drawn(PICTURE.read_text())
-    for fact in ("artifact", "runs as"):
-        assert next(line for line in printed if line.startswith(f"  {fact} ")) in shown
-    # The last bits of float kernels depend on the processor, and can move a value to the next int8 step.
-    ours, theirs = (next(line for line in lines if line.startswith("  parity ")) for lines in (printed, shown))
-    numbers = re.compile(r"\d+(?:\.\d+)?(?:e[+-]\d+)?")
-    assert numbers.sub("*", ours) == numbers.sub("*", theirs)
-    measured, kept = ([float(number) for number in numbers.findall(line)] for line in (ours, theirs))
-    assert kept[0] == pytest.approx(measured[0], rel=0.3)
-    assert kept[1] == pytest.approx(measured[1], abs=1e-3)
-    assert kept[2:] == measured[2:]
-
-
-@pytest.fixture
-def draw_demo() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import draw_demo
-    finally:
-        sys.path.pop(0)
-    return draw_demo
-
-
-def test_drawing(draw_demo: ModuleType) -> None:
-    lines = ['a  <b> & "c" [red]d[/red]', "", "  indented: " + 200 * "x", "~/levit-mobile/build"]
-    assert drawn(draw_demo.draw(lines)) == ["$ make demo", *lines]
-
-
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_recording(draw_demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is built already is built anew; installing is not in the picture, nor is the place of the checkout."""
-    (tmp_path / "Makefile").write_text(
-        "demo: .venv/demo.stamp build/bundle\n\techo in $(CURDIR)/build >&2\n\t@echo $$PATH $$FORCE_COLOR\n"
-        "build/bundle:\n\tmkdir -p $@\n.venv/demo.stamp:\n\tmkdir .venv\n\ttouch $@\n"
-    )
-    (tmp_path / "build" / "bundle").mkdir(parents=True)
-    monkeypatch.setattr(draw_demo, "ROOT", tmp_path)
-    monkeypatch.setattr(draw_demo, "BUNDLE", tmp_path / "build" / "bundle")
-    monkeypatch.setenv("PATH", f"{tmp_path}/.venv/bin{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    lines = draw_demo.record()
-    assert lines[:-1] == ["mkdir -p build/bundle", "echo in ~/levit-mobile/build >&2", "in ~/levit-mobile/build"]
-    assert "levit-mobile/.venv" not in lines[-1]
-    assert not lines[-1].endswith(" 1")

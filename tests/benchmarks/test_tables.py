@@ -102,6 +102,32 @@ def test_every_page_gets_its_figures(folder: Path) -> None:
     )
 
 
+def test_precisions_have_instructions_where_they_were_counted(folder: Path) -> None:
+    import tables
+
+    def page() -> str:
+        return str(tables.pages(folder)[tables.ROOT / "docs" / "precision.md"])
+
+    assert "| ExecuTorch int8-dynamic | 7.65 MB | 87.65% | 99.12% | 0.46 |  |  |\n" in page()
+    assert "1938 validation" not in page()
+    assert "on riscv64 without int8 dot products. On A76" in page()
+    counted = {"cortex-a76": {"total": 12_345_678}, "cortex-a72": {"total": 23_456_789}}
+    (folder / "instructions.json").write_text(json.dumps({"rows": {"tflite int8": counted}}))
+    assert "| TFLite int8 | 7.65 MB | 87.65% | 99.12% | 0.46 | 12.3 | 23.5 |\n" in page()
+    mine = {"network": "LeViT-128S", "precision": "int8", **counted}
+    less = {"cortex-a76": {"total": 1_000_000}, "cortex-a72": {"total": 2_000_000}}
+    peers = {
+        "a": {**mine, "tool": "slow"},
+        "b": {**mine, "tool": "quick", **less},
+        "c": {**mine, "tool": "float", "precision": "fp32"},
+        "d": {**mine, "tool": "other", "network": "DeiT-S"},
+        "e": {"network": "LeViT-128S", "precision": "int8", "tool": "impossible"},
+    }
+    (folder / "peers.json").write_text(json.dumps({"rows": peers}))
+    table = page().partition("<!-- others -->\n")[2].partition("\n\n")[0].splitlines()
+    assert table[2:] == ["| quick | int8 | 1.0 | 2.0 |", "| slow | int8 | 12.3 | 23.5 |"]
+
+
 def test_filling_twice_is_filling_once(folder: Path, tmp_path: Path) -> None:
     from tables import filled
 

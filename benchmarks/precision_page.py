@@ -1,0 +1,69 @@
+"""The tables of docs/precision.md: what each precision costs, and what others' int8 does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["precision_tables"]
+
+_TITLES = {"tflite": "TFLite", "executorch": "ExecuTorch"}
+_CORES = {"cortex-a76": "A76", "cortex-a72": "A72"}
+_INT8 = ("int8", "int8-dynamic")
+Results = Mapping[str, dict[str, Any]]
+
+
+def precision_tables(results: Results, folder: Path) -> dict[str, str]:
+    """{mark: Markdown}; of instructions and of others only what is in ``folder``."""
+    found = {"precisions": precisions(results, _read(folder / "instructions.json"))}
+    peers = _read(folder / "peers.json")
+    return found | ({"others": others(peers)} if peers else {})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def precisions(results: Results, counted: Mapping[str, Any]) -> str:
+    """A row for each precision of each target that everything is known of."""
+    cost, right, times = (results[name]["rows"] for name in ("export_cost", "accuracy", "latency"))
+    header = ["", "size", "top-1", "agreement with PyTorch", "latency", *(f"on {core}" for core in _CORES.values())]
+    rows = []
+    for name in cost:
+        target, _, precision = name.partition(" ")
+        if target in _TITLES and name in times and name in right:
+            of_cores = counted.get("rows", {}).get(name, {})
+            rows.append(
+                [
+                    f"{_TITLES[target]} {precision}",
+                    f"{cost[name]['artifact_bytes'] / 1e6:.2f} MB",
+                    *(f"{right[name][key]['share']:.2%}" for key in ("top1", "agreement")),
+                    f"{times[name]['ratio_of_p50']:.2f}",
+                    *(f"{of_cores[core]['total'] / 1e6:.1f}" if core in of_cores else "" for core in _CORES),
+                ]
+            )
+    latency, pictures = results["latency"], results["accuracy"]["pictures"]
+    notes = (
+        f"Top-1 and agreement: {pictures:,} validation pictures; PyTorch has {right['PyTorch fp32']['top1']['share']:.2%}. "
+        f"Latency: to {latency['base'].replace('tflite', 'TFLite')},\n{latency['rounds']} rounds in turn, on "
+        f"{latency['machine'].partition(',')[0]}. On A76, on A72: millions of instructions of one inference\non one thread of "
+        "an emulated Cortex-A76 (Raspberry Pi 5) and A72 (Raspberry Pi 4), 1000 classes; a count, not a time."
+    )
+    return f"{_table(header, rows)}\n\n{notes}"
+
+
+def others(peers: Mapping[str, Any]) -> str:
+    """LeViT-128S in int8 by everybody, the fewest instructions first."""
+    core = next(iter(_CORES))
+    mine = [row for row in peers["rows"].values() if row["network"] == "LeViT-128S" and row["precision"] in _INT8]
+    counted = sorted((row for row in mine if all(c in row for c in _CORES)), key=lambda row: int(row[core]["total"]))
+    rows = [[row["tool"], row["precision"], *(f"{row[c]['total'] / 1e6:.1f}" for c in _CORES)] for row in counted]
+    notes = "Millions of instructions, as above, random weights."
+    return f"{_table(['', 'precision', *(f'on {name}' for name in _CORES.values())], rows)}\n\n{notes}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
