@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["exports", "commands", "loopback", "boards"]
+pytest_plugins = ["exports", "commands", "loopback", "boards", "desk"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the documents show can be typed: commands, and code.
+"""What the documents show can be typed.
 
 Indented blocks hold commands, and nothing else. Those of ``levit`` are run with stand-ins for the user's own files, and for the
 user's board; ``levit-export`` lines and those with ``--labgrid`` are parsed, since other tests do the rest; of the Python
@@ -21,10 +21,8 @@ from pathlib import Path
 import click
 import pytest
 from adb_server import FakePhone, serving
-from benched import night
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from documents import ROOT, Block, blocks, commands, outputs, spoken
+from desk import put_bundles
+from documents import ROOT, blocks, commands, outputs, spoken
 from exports import Exported
 from loopback import Loopback
 
@@ -41,7 +39,6 @@ ELSEWHERE = {
 }
 KINDS = {"", "text", "yaml", "python", "kotlin", "swift", "cpp", "{eval-rst}"}  # of blocks
 BOARD = "pi@raspberrypi.local"
-PEM = serialization.Encoding.PEM
 
 
 # Commands
@@ -94,32 +91,6 @@ def test_commands_in_running_text(page: str, words: tuple[str, ...]) -> None:
     assert {word for word in rest if word.startswith("--")} <= {*options, "--help"}, page
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
-    """A user's folder: a photo, photos of every class, a checkpoint, and bundles under their default names."""
-    from levit_mobile.weights import resolve_weights
-
-    folder = tmp_path_factory.mktemp("desk")
-    sample = subprocess.run(
-        [sys.executable, ROOT / "tools" / "sample_picture.py"], capture_output=True, text=True, check=True
-    )
-    shutil.copy(sample.stdout.strip(), folder / "photo.jpg")
-    for label in resolve_weights("demo").labels or ():
-        for place in (folder / "photos" / label, folder / "fruit" / "val" / label):
-            place.mkdir(parents=True)
-            shutil.copy(folder / "photo.jpg", place)
-    shutil.copy(ROOT / "levit_mobile" / "data" / "levit_128s-imagenette.safetensors", folder / "mine.safetensors")
-    key = ec.generate_private_key(ec.SECP256R1())
-    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(PEM, kind, plain))
-    public = key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    (folder / "key.pub").write_bytes(public)
-    for bundle in exported.folder.glob("levit_128s-*-tflite"):
-        shutil.copytree(bundle, folder / bundle.name)
-    night().write(folder / "results.json")
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands())
 def test_documented_command(command: str, desk: Path, request: pytest.FixtureRequest) -> None:
@@ -149,13 +120,6 @@ def test_documented_command(command: str, desk: Path, request: pytest.FixtureReq
             assert _masked(outputs()[command]) == _masked(done.stdout)
 
 
-def put_bundles(text: str, desk: Path, request: pytest.FixtureRequest) -> None:
-    """Those that a text names and that are not made for every test of this file."""
-    for name in set(re.findall(r"levit_128s-[\w-]+-(?:executorch|coreml|onnx)", text)):
-        if not (desk / name).exists():
-            request.getfixturevalue(f"{name.rpartition('-')[2]}_exported").copy(name, desk)
-
-
 def _masked(text: str) -> list[str]:
     """Its words without numbers: last digits depend on the processor, and then columns do."""
     return re.sub(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", "*", text).split()
@@ -166,44 +130,6 @@ def test_what_an_export_prints(exported: Exported) -> None:
     told = outputs()["levit-export --target tflite --int8"]
     printed = next(block for block in exported.stdout.split("\n\n") if block.startswith("levit_128s-int8-tflite\n"))
     assert _masked(told) == _masked(printed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", sorted({block.page for block in blocks() if block.kind == "python"}))
-def test_documented_python(
-    page: str,
-    desk: Path,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The blocks of a page in turn, as one user would type them."""
-    monkeypatch.chdir(desk)
-    names: dict[str, object] = {}
-    for block in blocks():
-        if block.page == page and block.kind == "python":
-            put_bundles(block.text, desk, request)
-            exec(compile(block.text, page, "exec"), names)
-            assert capsys.readouterr().out
-
-
-APPS = {
-    "kotlin": ("android_demo", "*.kt"),
-    "swift": ("ios_demo", "*.swift"),
-    "cpp": ("levit_mobile/bench/native", "*.cpp"),
-}
-
-
-@pytest.mark.parametrize("block", [block for block in blocks() if block.kind in APPS], ids=lambda block: block.page)
-def test_documented_code_of_apps(block: Block) -> None:
-    """What a snippet calls is what the app calls, which is compiled by ``make android``, ``make ios`` and the tests."""
-    folder, pattern = APPS[block.kind]
-    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / folder).rglob(pattern))
-    called = set(re.findall(r"\b([A-Za-z_]\w+)(?:<\w+>)?\(", block.text)) - {"if", "ok"}
-    if block.kind == "cpp":
-        called -= set(re.findall(r"[\w>] (\w+)\(", block.text))  # variables that are made so
-    assert called
-    assert {name for name in called if not re.search(rf"\b{name}(?:<\w+>)?\(", sources)} == set()
 
 
 def _places(words: list[str], request: pytest.FixtureRequest) -> dict[str, str]:

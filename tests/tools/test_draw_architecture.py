@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 import test_house as house
 
-
 ROOT = Path(__file__).parents[2]
 
 
