@@ -18,6 +18,7 @@ PAGES = (
     *(ROOT / "benchmarks" / name for name in ("README.md", "matrix.md")),
     *(ROOT / app / "README.md" for app in ("android_demo", "ios_demo")),
 )
+_SPOKEN = ("levit ", "levit-export ", "make ", "pip install ", "python ")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def spoken() -> tuple[tuple[str, tuple[str, ...]], ...]:
     found: dict[tuple[str, tuple[str, ...]], None] = {}
     for page, tokens in _tokens():
         for child in (child for token in tokens for child in token.children or ()):
-            if child.type == "code_inline" and child.content.startswith(("levit ", "levit-export ", "python ")):
+            if child.type == "code_inline" and child.content.startswith(_SPOKEN):
                 found[page, tuple(shlex.split(child.content))] = None
     return tuple(found)
 

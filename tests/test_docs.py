@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -66,18 +67,29 @@ def test_nothing_is_left_out_for_nothing(pattern: str) -> None:
 
 @pytest.mark.parametrize("command", [command for command in commands() if command.startswith("pip install ")])
 def test_what_pip_installs_is_there(command: str) -> None:
+    _check_pip(shlex.split(command))
+
+
+def _check_pip(words: Sequence[str]) -> None:
+    """Files and extras that are to be installed."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    words = shlex.split(command)[2:]
-    if words[0] == "-r":
-        assert (ROOT / words[1]).is_file()
-    else:
-        assert set(re.findall(r"[\w-]+", words[-1])) <= extras.keys()
+    for before, word in pairwise(words[1:]):
+        if before in ("-r", "-c"):
+            assert (ROOT / word).is_file()
+        elif word.startswith("."):
+            assert set(re.findall(r"[\w-]+", word)) <= extras.keys()
+        else:
+            assert word in ("-r", "-c")
 
 
 @pytest.mark.parametrize(("page", "words"), spoken())
 def test_commands_in_running_text(page: str, words: tuple[str, ...]) -> None:
-    if words[0] == "python":
-        assert (ROOT / words[1]).is_file(), page
+    if words[0] == "pip":
+        _check_pip(words)
+        return
+    if words[0] in ("python", "make"):
+        makefile = (ROOT / "Makefile").read_text("utf-8")
+        assert (ROOT / words[1]).is_file() if words[0] == "python" else f"\n{words[1]}:" in makefile, page
         return
     from levit_mobile.cli.main import cli
 
