@@ -49,7 +49,9 @@ highlight_language = "text"  # indented blocks: commands, and what they print
 
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False  # PyTorch's own, of forward
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 add_module_names = False  # the heading above has it
 python_use_unqualified_type_names = True

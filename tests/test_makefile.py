@@ -42,13 +42,15 @@ def plan(checkout: Path, *targets: str) -> str:
 
 
 def test_nothing_is_done_twice(checkout: Path) -> None:
-    for target in ("demo", "test", "lint", "android"):
+    for target in ("demo", "test", "lint", "docs", "android"):
         words = plan(checkout, target)
         assert "install" not in words
         assert "venv .venv" not in words
         assert EXPORT not in words
     assert PREDICT in plan(checkout, "demo")
     assert "-m pytest" in plan(checkout, "test")
+    assert "tools/build_site.py build/docs" in plan(checkout, "docs")
+    assert "-b linkcheck" in plan(checkout, "docs-links")
     assert "android_demo/tools/check.py build/levit_128s-int8-tflite build/levit_128s-int8-exec" in plan(
         checkout, "android"
     )
