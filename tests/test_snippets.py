@@ -13,6 +13,7 @@ from documents import ROOT, Block, blocks
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of others' packages
 @pytest.mark.parametrize("page", sorted({block.page for block in blocks() if block.kind == "python"}))
 def test_documented_python(
     page: str,
