@@ -40,7 +40,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
     (folder / "key.pub").write_bytes(public)
     for bundle in exported.folder.glob("levit_128s-*-tflite"):
         shutil.copytree(bundle, folder / bundle.name)
-    night().write(folder / "results.json")
+    for name in ("results.json", "levit-ios.json"):
+        night().write(folder / name)
     return folder
 
 
