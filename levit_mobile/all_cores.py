@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from levit_mobile.datasets import LabelledPictures
 from levit_mobile.evaluate import Accuracy, Model, judge, sum_up
-from levit_mobile.kept import BATCH, Kept
+from levit_mobile.journal import BATCH, Journal
 from levit_mobile.preprocess import Preprocessing
 
 __all__ = ["columns_of", "count_cores", "count_on_cores"]
@@ -33,7 +33,7 @@ def count_on_cores(
     workers: Sequence[Mapping[str, Model]],
     pictures: LabelledPictures,
     spec: Preprocessing,
-    kept: Kept,
+    kept: Journal,
     *,
     reference: Model | None = None,
     progress: Callable[[int], None] = lambda _: None,

@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.exchange",
         "levit_mobile.folder_bytes",
         "levit_mobile.isolated",
-        "levit_mobile.kept",
+        "levit_mobile.journal",
         "levit_mobile.key_schemes",
         "levit_mobile.model",
         "levit_mobile.placing",

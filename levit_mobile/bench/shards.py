@@ -23,7 +23,7 @@ from levit_mobile.bench.settings import Settings
 from levit_mobile.bench.ssh import connect
 from levit_mobile.bench.subject import Subject, put_pixels, shared_job
 from levit_mobile.errors import BoardError, LevitMobileError
-from levit_mobile.kept import BATCH, Kept
+from levit_mobile.journal import BATCH, Journal
 
 __all__ = ["gather"]
 
@@ -40,7 +40,7 @@ async def gather(
     addresses: Sequence[Address],
     subject: Subject,
     load: Loader,
-    kept: Kept,
+    kept: Journal,
     progress: Callable[[str, int], None],
 ) -> tuple[dict[str, int], dict[str, LevitMobileError]]:
     """Share the missing batches out to boards; each takes the next when it has done one.

@@ -19,7 +19,7 @@ from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.cli.origin import checkpoint_of, program_of
 from levit_mobile.errors import UsageError
 from levit_mobile.evaluate import Model, compare, worst
-from levit_mobile.kept import BATCH, Kept, place, stamp
+from levit_mobile.journal import BATCH, Journal, place, stamp
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.base import every_way, stand_in
@@ -131,17 +131,17 @@ def command(
         raise SystemExit(1)
 
 
-def _kept(bundle: Bundle, pictures: LabelledPictures, data: Path, models: list[str], *, compared: bool) -> Kept:
+def _kept(bundle: Bundle, pictures: LabelledPictures, data: Path, models: list[str], *, compared: bool) -> Journal:
     """What an earlier validation of the same bundle on the same pictures has left."""
     runs = installed(bundle.manifest["artifact"]["target"])
     told = [bundle.manifest["digest"], *runs, str(data.resolve()), *models, f"compared: {compared}"]
     key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
     stamps = [stamp(path, label) for path, label in zip(pictures.paths, pictures.labels, strict=True)]
-    return Kept(place(key), stamps, columns_of(models), key, np.uint8)
+    return Journal(place(key), stamps, columns_of(models), key, np.uint8)
 
 
 @contextlib.contextmanager
-def _told_what_is_kept(kept: Kept) -> Iterator[None]:
+def _told_what_is_kept(kept: Journal) -> Iterator[None]:
     try:
         yield
     except BaseException:

@@ -21,7 +21,7 @@ from levit_mobile.cli.loop import run_to_end
 from levit_mobile.datasets import LabelledPictures
 from levit_mobile.errors import LevitMobileError, RuntimeMissingError
 from levit_mobile.evaluate import compare, count_right
-from levit_mobile.kept import Kept, place, stamp
+from levit_mobile.journal import Journal, place, stamp
 from levit_mobile.preprocess import load_picture, resize_and_crop
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
@@ -97,14 +97,14 @@ def validate_on_boards(
     return result
 
 
-def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Path], golden: int) -> Kept:
+def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Path], golden: int) -> Journal:
     """What an earlier validation of the same pictures on the same boards has left."""
     # Not by which boards: of a farm, another one may be free the next time.
     told = [subject.sha256, f"emulated: {[address.emulated for address in addresses].count(True) > 0}"]
     told += [os.path.commonpath([path.resolve() for path in paths])] if paths else []
     key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
     stamps = [*(f"golden {at}" for at in range(golden)), *map(stamp, paths)]
-    return Kept(place(key), stamps, len(subject.bundle.labels), key)
+    return Journal(place(key), stamps, len(subject.bundle.labels), key)
 
 
 def _say(subject: Subject, golden: _Logits, got: _Logits, output: Output) -> dict[str, Any]:

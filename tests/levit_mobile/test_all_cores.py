@@ -15,7 +15,7 @@ from levit_mobile.all_cores import columns_of, count_cores, count_on_cores
 from levit_mobile.datasets import LabelledPictures
 from levit_mobile.errors import PictureError
 from levit_mobile.evaluate import count_several
-from levit_mobile.kept import Kept
+from levit_mobile.journal import Journal
 from levit_mobile.preprocess import Preprocessing
 
 SPEC = Preprocessing(8, 8)
@@ -45,8 +45,8 @@ def reference(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.roll(a(pixels), 1, axis=1)
 
 
-def fresh(path: Path | None = None) -> Kept:
-    return Kept(path, [str(at) for at in range(COUNT)], COLUMNS, "key", np.uint8)
+def fresh(path: Path | None = None) -> Journal:
+    return Journal(path, [str(at) for at in range(COUNT)], COLUMNS, "key", np.uint8)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

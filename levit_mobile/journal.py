@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from levit_mobile.download import default_cache
 
-__all__ = ["BATCH", "Kept", "place", "stamp"]
+__all__ = ["BATCH", "Journal", "place", "stamp"]
 
 BATCH = 16  # pictures: 2.4 MB, and a second of a Raspberry Pi 4
 _SAVE = 20.0  # seconds between copies on the disk
@@ -44,7 +44,7 @@ def stamp(path: Path, also: object = "") -> str:
     return f"{path.resolve()} {about.st_size} {about.st_mtime_ns} {also}"
 
 
-class Kept:
+class Journal:
     """Rows of numbers, one a picture.
 
     Args:
