@@ -1,5 +1,6 @@
 # make demo   a bundle from nothing, and a prediction with it
-# make test   the whole test suite
+# make test   the test suite, but for what takes minutes
+# make test-long the rest of it
 # make lint   style and types
 # make docs   the site of the documents, checked for dead links: build/docs/html/index.html
 # make docs-links asks every server that the documents name whether the page is still there; needs the network
@@ -19,7 +20,7 @@ BUNDLE := build/levit_128s-int8-tflite
 PTE    := build/levit_128s-int8-executorch
 SOURCES := $(shell find levit_mobile exporters calib -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint docs docs-links android ios latest audit system clean
+.PHONY: demo test test-long lint docs docs-links android ios latest audit system clean
 
 # pip comes last: where it is missing the environment was not finished (Debian without python3-venv leaves one behind).
 $(BIN)/pip:
@@ -57,7 +58,10 @@ demo: $(BUNDLE)/manifest.json
 	@echo "The bundle is in $(CURDIR)/$(BUNDLE)"
 
 test: $(VENV)/dev.stamp .venv-readers/stamp
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
+
+test-long: $(VENV)/dev.stamp .venv-readers/stamp
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m long
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

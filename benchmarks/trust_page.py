@@ -16,6 +16,7 @@ def trust_tables(folder: Path) -> dict[str, str]:
         "reproducible": reproducible,
         "fuzz": fuzz,
         "kills": kills,
+        "long_use": long_use,
         "versions": versions,
     }
     paths = {mark: folder / f"{mark}.json" for mark in parts}
@@ -67,6 +68,23 @@ def kills(found: dict[str, Any]) -> str:
         f"({found['killed']} of them still ran).\nAfterwards the earlier bundle was there, whole, {found['earlier']} times, and "
         f"the new one {found['new']} times; the next export worked, and removed\nthe {found['hidden_folders_left']} hidden "
         "folders that were left."
+    )
+
+
+def long_use(found: dict[str, Any]) -> str:
+    """Memory after a hundred predictions and after all, and a validation that was interrupted."""
+    rows = [
+        [name, f"{row['predictions']:,}", f"{row['mb_settled']:.0f} MB", f"{row['mb_at_the_end']:.0f} MB"]
+        for name, row in found["predictions"].items()
+    ]
+    runtimes = _table(["in one process", "predictions", "memory after 100", "after all"], rows)
+    whole = found["validation"]
+    stops = " and ".join(f"{count:,}" for count in whole["interrupted_after"])
+    return (
+        f"{runtimes}\n\n`benchmarks/long_use.py`, {found['machine']}. `levit validate` on {whole['pictures']:,} pictures: "
+        f"{whole['seconds']} s, {whole['cores_used']} of {whole['cores']} cores\nbusy, {whole['peak_mb']} MB at most, and "
+        f"{whole['peak_mb_of_a_twentieth']} MB on a twentieth of them. Ended by Ctrl-C after {stops}, and started again, it "
+        f"took\n{whole['seconds_with_interruptions']} s in all and gave the same answer."
     )
 
 

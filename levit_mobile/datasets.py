@@ -35,9 +35,17 @@ class LabelledPictures:
             PictureError: a file is no picture.
         """
         for first in range(0, len(self.paths), batch):
-            part = self.paths[first : first + batch]
-            pixels = np.stack([resize_and_crop(load_picture(path), spec) for path in part])
-            yield pixels, np.array(self.labels[first : first + batch], np.int64)
+            yield self.load(first, batch, spec)
+
+    def load(self, first: int, many: int, spec: Preprocessing) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The same, from one picture on; at the end there may be fewer.
+
+        Raises:
+            PictureError: a file is no picture.
+        """
+        part = slice(first, first + many)
+        pixels = np.stack([resize_and_crop(load_picture(path), spec) for path in self.paths[part]])
+        return pixels, np.array(self.labels[part], np.int64)
 
 
 def find_labelled(folder: Path, labels: list[str], *, limit: int | None = None) -> LabelledPictures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ __all__ = [
     "compare",
     "count_right",
     "count_several",
+    "judge",
+    "sum_up",
     "top_k",
     "wilson_interval",
     "worst",
@@ -154,28 +156,49 @@ def count_several(
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Accuracy]:
     """``count_right`` of several models, on the same pictures, each read once and shown to the reference once."""
-    samples = right = 0
-    counts = {name: np.zeros(3, np.int64) for name in models}  # top-1, top-5, agreement
+    counts, samples = np.zeros(3 * len(models) + 1, np.int64), 0
     for pixels, labels in batches:
+        counts += judge(models, pixels, labels, reference=reference).sum(axis=0, dtype=np.int64)
         samples += len(labels)
-        first = None if reference is None else reference(pixels).argmax(1)
-        right += 0 if first is None else int((first == labels).sum())
-        for name, model in models.items():
-            logits = model(pixels)
-            order = np.argsort(-logits, axis=1, kind="stable")
-            order[~np.isfinite(logits).all(axis=1)] = -1
-            counts[name] += (
-                (order[:, 0] == labels).sum(),
-                (order[:, :5] == labels[:, None]).any(axis=1).sum(),
-                0 if first is None else (order[:, 0] == first).sum(),
-            )
         if progress is not None:
             progress(len(labels))
-    told = reference is not None
-    return {
-        name: Accuracy(samples, int(top1), int(top5), int(agree) if told else None, right if told else None)
-        for name, (top1, top5, agree) in counts.items()
-    }
+    return sum_up(list(models), counts, samples, compared=reference is not None)
+
+
+def judge(
+    models: Mapping[str, Model],
+    pixels: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    *,
+    reference: Model | None = None,
+) -> npt.NDArray[np.uint8]:
+    """What each answer was worth, 0 or 1: uint8 (B, 3 M + 1).
+
+    Columns: of each of M models whether its first class was right, whether one of its first five was, and whether its first
+    was the reference's; then whether the reference's was right.
+    """
+    first = None if reference is None else reference(pixels).argmax(1)
+    columns = []
+    for model in models.values():
+        logits = model(pixels)
+        order = np.argsort(-logits, axis=1, kind="stable")
+        order[~np.isfinite(logits).all(axis=1)] = -1
+        columns.append(order[:, 0] == labels)
+        columns.append((order[:, :5] == labels[:, None]).any(axis=1))
+        columns.append(np.zeros(len(labels), np.bool_) if first is None else order[:, 0] == first)
+    columns.append(np.zeros(len(labels), np.bool_) if first is None else first == labels)
+    return np.stack(columns, axis=1).astype(np.uint8)
+
+
+def sum_up(
+    names: Sequence[str], counts: npt.NDArray[np.integer[Any]], samples: int, *, compared: bool
+) -> dict[str, Accuracy]:
+    """The accuracy of models, in the order of ``judge``, from the sums of its columns; ``compared``: there was a reference."""
+    right = int(counts[-1]) if compared else None
+    found = {}
+    for name, (top1, top5, agree) in zip(names, counts[:-1].reshape(-1, 3), strict=True):
+        found[name] = Accuracy(samples, int(top1), int(top5), int(agree) if compared else None, right)
+    return found
 
 
 def wilson_interval(count: int, samples: int, z: float = 1.959964) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benched import night
@@ -16,6 +17,7 @@ from documents import ROOT
 from exports import Exported
 
 PEM = serialization.Encoding.PEM
+_BUNDLE = r"levit_128s-[\w-]+-(executorch|coreml|onnx)\b"
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory, exported: Exported) -> Path:
     return folder
 
 
+def grouped(text: str, value: str) -> Any:
+    """``value`` as a parameter whose test meets its bundle's fixture in the worker that makes it anyway."""
+    found = re.search(_BUNDLE, text)
+    return pytest.param(value, marks=[pytest.mark.xdist_group(found[1])] if found else [])
+
+
 def put_bundles(text: str, desk: Path, request: pytest.FixtureRequest) -> None:
     """Those that a text names and that are not made for every test of this file."""
-    for name in set(re.findall(r"levit_128s-[\w-]+-(?:executorch|coreml|onnx)", text)):
-        if not (desk / name).exists():
-            request.getfixturevalue(f"{name.rpartition('-')[2]}_exported").copy(name, desk)
+    for found in re.finditer(_BUNDLE, text):
+        if not (desk / found[0]).exists():
+            request.getfixturevalue(f"{found[1]}_exported").copy(found[0], desk)

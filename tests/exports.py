@@ -214,11 +214,11 @@ def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[...
     return once(tmp_path_factory, "thousand", make).bundle("levit_128s-int8-tflite")
 
 
-def labelled_pictures(folder: Path) -> None:
+def labelled_pictures(folder: Path, each: int = 3) -> None:
     """Two of the demo checkpoint's classes, three drawn pictures each."""
     for number, name in enumerate(("golf_ball", "church")):
         (folder / name).mkdir(parents=True)
-        for index in range(3):
+        for index in range(each):
             draw(f"{250 + 10 * number}x{260 + index}").save(folder / name / f"{index}.png")
 
 

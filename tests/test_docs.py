@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import pytest
 from adb_server import FakePhone, serving
-from desk import put_bundles
+from desk import grouped, put_bundles
 from documents import ROOT, blocks, commands, outputs, spoken
 from exports import Exported
 from loopback import Loopback
@@ -104,7 +104,7 @@ def test_commands_in_running_text(page: str, words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", [grouped(command, command) for command in commands()])
 def test_documented_command(command: str, desk: Path, request: pytest.FixtureRequest) -> None:
     if why := elsewhere(command):
         pytest.skip(f"{command}: {why}")

@@ -26,6 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "levit_mobile.exchange",
         "levit_mobile.folder_bytes",
         "levit_mobile.isolated",
+        "levit_mobile.journal",
         "levit_mobile.key_schemes",
         "levit_mobile.model",
         "levit_mobile.placing",
@@ -45,6 +46,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "exporters",
+        "levit_mobile.all_cores",
         "levit_mobile.datasets",
         "levit_mobile.evaluate",
         "levit_mobile.half",

@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from desk import put_bundles
+from desk import grouped, put_bundles
 from documents import ROOT, Block, blocks
+
+PYTHON: dict[str, str] = {}  # {page: all of its Python}
+for _block in blocks():
+    if _block.kind == "python":
+        PYTHON[_block.page] = PYTHON.get(_block.page, "") + _block.text
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of others' packages
-@pytest.mark.parametrize("page", sorted({block.page for block in blocks() if block.kind == "python"}))
+@pytest.mark.parametrize("page", [grouped(text, page) for page, text in PYTHON.items()])
 def test_documented_python(
     page: str,
     desk: Path,
@@ -25,14 +30,11 @@ def test_documented_python(
     """The blocks of a page in turn, as one user would type them."""
     monkeypatch.chdir(desk)
     names: dict[str, object] = {}
-    for block in blocks():
-        if block.page == page and block.kind == "python":
-            put_bundles(block.text, desk, request)
-            exec(compile(block.text, page, "exec"), names)
-            assert capsys.readouterr().out
+    put_bundles(PYTHON[page], desk, request)
+    exec(compile(PYTHON[page], page, "exec"), names)
+    assert capsys.readouterr().out
     if "logits" in names:
-        text = "".join(block.text for block in blocks() if block.page == page and block.kind == "python")
-        _check_logits(names["logits"], desk, re.findall(r"levit_128s-int8-\w+|photo\.jpg", text))
+        _check_logits(names["logits"], desk, re.findall(r"levit_128s-int8-\w+|photo\.jpg", PYTHON[page]))
 
 
 def _check_logits(got: Any, desk: Path, named: list[str]) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,8 +180,7 @@ def _npm(cache: Path) -> Path:
             if _integrity(archive) != integrity:
                 raise MissingError(f"npm's {package} is not what it was: its digest is another one")
             name = package.rpartition("@")[0].rpartition("/")[2]
-            with tarfile.open(archive) as tar:
-                tar.extractall(part / "unpacked", filter="data")
+            shutil.unpack_archive(archive, part / "unpacked", "gztar")  # Python 3.11.2's tarfile knows no filters
             (part / "unpacked" / "package").rename(part / name)
             archive.unlink()
         shutil.rmtree(part / "unpacked")

@@ -1,11 +1,10 @@
-"""Logits of many pictures from one board or several: shared out by batches, kept as they come, and gone on with later."""
+"""Logits of many pictures from one board or several, shared out by batches."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
-import os
 import tempfile
 import time
 from collections import deque
@@ -24,73 +23,24 @@ from levit_mobile.bench.settings import Settings
 from levit_mobile.bench.ssh import connect
 from levit_mobile.bench.subject import Subject, put_pixels, shared_job
 from levit_mobile.errors import BoardError, LevitMobileError
+from levit_mobile.journal import BATCH, Journal
 
-__all__ = ["Kept", "gather"]
+__all__ = ["gather"]
 
-BATCH = 16  # pictures: 2.4 MB, and a second of a Raspberry Pi 4
 _ATTEMPTS = 3  # to reach a board that has done nothing yet
 _GIVE_UP = 150.0  # seconds without a picture: a board that was lost may start anew, and keeps its lease for a minute
 _PAUSE = 2.0  # seconds before the next attempt, and more before later ones
 _LONGEST = 15.0
-_SAVE = 20.0  # seconds between copies on the disk
 
 # first picture, how many -> uint8 (N, S, S, 3)
 Loader = Callable[[int, int], npt.NDArray[np.uint8]]
-
-
-class Kept:
-    """Logits that have come, on the disk.
-
-    Args:
-        path: ``.npz``; what it holds of the same pictures is taken over.
-        count: pictures.
-        classes: columns.
-        key: digest of what they are of.
-    """
-
-    def __init__(self, path: Path, count: int, classes: int, key: str) -> None:
-        self._path, self._key, self._saved = path, key, 0.0
-        self.logits = np.full((count, classes), np.nan, np.float32)
-        self.done = np.zeros(count, np.bool_)
-        with contextlib.suppress(OSError, ValueError, KeyError), np.load(path, allow_pickle=False) as data:
-            if str(data["key"]) == key and data["logits"].shape == self.logits.shape:
-                self.done[:] = data["done"]
-                self.logits[:] = data["logits"]
-
-    def missing(self) -> list[int]:
-        """First pictures of batches that have not come."""
-        return [at for at in range(0, len(self.done), BATCH) if not self.done[at : at + BATCH].all()]
-
-    def put(self, first: int, rows: npt.NDArray[np.float32]) -> None:
-        """A batch has come."""
-        self.logits[first : first + len(rows)] = rows
-        self.done[first : first + len(rows)] = True
-
-    def save(self, *, now: bool = True) -> None:
-        """To go on from there; a disk that cannot be written to is no reason to stop.
-
-        Unless it is to be ``now``, only where the last copy is old: it holds the logits of all pictures.
-        """
-        if not now and time.monotonic() - self._saved < _SAVE:
-            return
-        self._saved = time.monotonic()
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                np.savez(file, key=self._key, done=self.done, logits=self.logits)
-            part.replace(self._path)
-
-    def forget(self) -> None:
-        """All is done; the next validation begins anew."""
-        self._path.unlink(missing_ok=True)
 
 
 async def gather(
     addresses: Sequence[Address],
     subject: Subject,
     load: Loader,
-    kept: Kept,
+    kept: Journal,
     progress: Callable[[str, int], None],
 ) -> tuple[dict[str, int], dict[str, LevitMobileError]]:
     """Share the missing batches out to boards; each takes the next when it has done one.
@@ -174,7 +124,7 @@ async def gather(
             (folder / Path(path).name).unlink(missing_ok=True)
         try:
             rows = unpacked(event["logits"])
-            if rows.shape != (len(pixels), kept.logits.shape[1]):
+            if rows.shape != (len(pixels), kept.rows.shape[1]):
                 raise ValueError(f"logits of shape {rows.shape}")
         except (KeyError, TypeError, ValueError) as error:
             raise BoardError(f"{place.name}: its runner tells what it should not ({error!r})") from error

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from levit_mobile.bundle import open_bundle
+from levit_mobile.all_cores import columns_of, count_cores, count_on_cores
+from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.cli.origin import checkpoint_of, program_of
 from levit_mobile.errors import UsageError
-from levit_mobile.evaluate import Model, compare, count_several, worst
+from levit_mobile.evaluate import Model, compare, worst
+from levit_mobile.journal import BATCH, Journal, place, stamp
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.base import every_way, stand_in
+from levit_mobile.runtimes.trial import installed
 
 if TYPE_CHECKING:
     from levit_mobile.bench.address import Address
     from levit_mobile.checkpoints import Checkpoint
+    from levit_mobile.datasets import LabelledPictures
 
 __all__ = ["command"]
 
@@ -34,7 +41,8 @@ _ARTIFACT, _PROGRAM = "artifact", "program"
 @click.option("--limit", type=click.IntRange(1), help="At most so many of them, spread evenly.")
 @click.option("--weights", help="The checkpoint it was made from, to compare with PyTorch on the same pictures too.")
 @board_options
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads to run on.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of one inference.")
+@click.option("--jobs", type=click.IntRange(1), help="Pictures at a time; as many as there are cores, if not told.")
 @json_option
 def command(
     bundle: Path,
@@ -45,6 +53,7 @@ def command(
     selectors: tuple[str, ...],
     coordinator: str | None,
     threads: int,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Measure BUNDLE: parity with PyTorch, and with --data also top-1, top-5 and agreement.
@@ -55,14 +64,17 @@ def command(
     levit validate levit_128s-int8-tflite --data imagenette/val --board pi@raspberrypi.local
     levit validate levit_128s-int8-tflite --data imagenette/val --labgrid board=rpi5
 
-    Shares come with their 95 % interval. Several boards share the pictures. Exits 1 if the parity check fails.
+    Shares come with their 95 % interval. Cores, or several boards, share the pictures; stopped with Ctrl-C or by an error, it
+    goes on where it was when you type the same again. Exits 1 if the parity check fails.
     """
-    if data is None and (weights is not None or limit is not None):
-        raise UsageError("--weights and --limit are about the pictures of --data; type --data DIR too")
+    if data is None and (weights is not None or limit is not None or jobs is not None):
+        raise UsageError("--weights, --limit and --jobs are about the pictures of --data; type --data DIR too")
     output = Output(as_json)
     if boards or selectors or coordinator:
         if threads > 1:
             raise UsageError("--threads is about this host; on a board one thread answers the pictures")
+        if jobs is not None:
+            raise UsageError("--jobs is about this host; name several boards to share the pictures out")
         _on_boards(bundle, data, limit, weights, boards_of(boards, selectors, coordinator), output)
         return
     opened = open_bundle(bundle)
@@ -81,7 +93,7 @@ def command(
 
         steps = click.get_current_context().with_resource(Steps())
         pictures = find_labelled(data, opened.labels, limit=limit)
-        models: dict[str, Model] = {_ARTIFACT: runtime.logits}
+        models: dict[str, Model] = {}
         reference = None
         if weights is not None:
             checkpoint = checkpoint_of(opened, weights, steps)
@@ -90,10 +102,16 @@ def command(
                 from levit_mobile.quant_error import in_pytorch
 
                 models[_PROGRAM] = in_pytorch(program_of(opened, checkpoint))
-        with steps.counter("running pictures", len(pictures)) as advance:
-            counts = count_several(
-                models, pictures.batches(opened.preprocessing), reference=reference, progress=advance
-            )
+        wanted = min(jobs or max(1, count_cores() // threads), -(-len(pictures) // BATCH))
+        runtimes = [runtime, *(open_runtime(opened, threads=threads) for _ in range(wanted - 1))]
+        workers = [{_ARTIFACT: each.logits, **models} for each in runtimes]
+        kept = _kept(opened, pictures, data, list(workers[0]), compared=reference is not None)
+        if before := int(kept.done.sum()):
+            click.echo(f"  going on after {before} of {len(pictures)} pictures, which were done before", err=True)
+        with steps.counter("running pictures", len(pictures)) as advance, _told_what_is_kept(kept):
+            advance(before)
+            spec = opened.preprocessing
+            counts = count_on_cores(workers, pictures, spec, kept, reference=reference, progress=advance)
         accuracy = counts[_ARTIFACT]
         result["accuracy"] = {**accuracy.to_dict(), **ran}
         names = {"top1": "top-1", "top5": "top-5", "reference_top1": "PyTorch", "agreement": "agreement"}
@@ -111,6 +129,27 @@ def command(
     output.data(result)
     if not parity.passed:
         raise SystemExit(1)
+
+
+def _kept(bundle: Bundle, pictures: LabelledPictures, data: Path, models: list[str], *, compared: bool) -> Journal:
+    """What an earlier validation of the same bundle on the same pictures has left."""
+    runs = installed(bundle.manifest["artifact"]["target"])
+    told = [bundle.manifest["digest"], *runs, str(data.resolve()), *models, f"compared: {compared}"]
+    key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
+    stamps = [stamp(path, label) for path, label in zip(pictures.paths, pictures.labels, strict=True)]
+    return Journal(place(key), stamps, columns_of(models), key, np.uint8)
+
+
+@contextlib.contextmanager
+def _told_what_is_kept(kept: Journal) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if done := int(kept.done.sum()):
+            click.echo(
+                f"  {done} of {len(kept.done)} pictures are done and kept; type the same again to go on", err=True
+            )
+        raise
 
 
 def _on_boards(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from levit_mobile.bench.address import Address
-from levit_mobile.bench.shards import Kept, gather
+from levit_mobile.bench.shards import gather
 from levit_mobile.bench.subject import Subject
 from levit_mobile.cli.console import Output, Steps
 from levit_mobile.cli.loop import run_to_end
 from levit_mobile.datasets import LabelledPictures
-from levit_mobile.download import default_cache
 from levit_mobile.errors import LevitMobileError, RuntimeMissingError
 from levit_mobile.evaluate import compare, count_right
+from levit_mobile.journal import Journal, place, stamp
 from levit_mobile.preprocess import load_picture, resize_and_crop
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
@@ -61,7 +63,7 @@ def validate_on_boards(
 
     notes: list[str] = []
     with boards as addresses:  # of a farm no longer than needed: others wait for them
-        kept = _kept(subject, addresses, paths, count)
+        kept = _kept(subject, addresses, paths, len(golden.pixels))
         before = int(kept.done.sum())
         if before:
             click.echo(f"  going on after {before} of {count} pictures, which were done before", err=True)
@@ -84,7 +86,7 @@ def validate_on_boards(
         )
         raise next(iter(failed.values()))
     kept.forget()
-    rows = kept.logits
+    rows = kept.rows
     result = _say(subject, golden.logits, rows[: len(golden.pixels)], output)
     result["boards"] = {
         address.name: {"emulated": address.emulated, "pictures": did[address.name]} for address in addresses
@@ -95,16 +97,14 @@ def validate_on_boards(
     return result
 
 
-def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Any], count: int) -> Kept:
+def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Path], golden: int) -> Journal:
     """What an earlier validation of the same pictures on the same boards has left."""
     # Not by which boards: of a farm, another one may be free the next time.
     told = [subject.sha256, f"emulated: {[address.emulated for address in addresses].count(True) > 0}"]
-    for path in paths:
-        about = path.stat()
-        told.append(f"{path.resolve()} {about.st_size} {about.st_mtime_ns}")
-    key = hashlib.sha256("\n".join(told).encode()).hexdigest()
-    path = default_cache() / "validations" / f"{key[:16]}.npz"
-    return Kept(path, count, len(subject.bundle.labels), key)
+    told += [os.path.commonpath([path.resolve() for path in paths])] if paths else []
+    key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
+    stamps = [*(f"golden {at}" for at in range(golden)), *map(stamp, paths)]
+    return Journal(place(key), stamps, len(subject.bundle.labels), key)
 
 
 def _say(subject: Subject, golden: _Logits, got: _Logits, output: Output) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from levit_mobile.isolated import run_isolated
 from levit_mobile.preprocess import Preprocessing
 from levit_mobile.runtimes.base import every_way
 
-__all__ = ["note_success", "open_and_run", "survives"]
+__all__ = ["installed", "note_success", "open_and_run", "survives"]
 
 _SECONDS = 600  # ExecuTorch without a delegate takes minutes for the largest variant on a slow board
 # target -> packages that may run its artifacts.
@@ -65,11 +65,17 @@ def note_success(target: str, digest: str) -> None:
             note.touch()
 
 
-def _note(target: str, digest: str) -> Path | None:
-    versions = [digest]
+def installed(target: str) -> list[str]:
+    """Which packages here run a target's artifacts, with their versions."""
+    found = []
     for package in _NATIVE.get(target, ()):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            versions.append(f"{package} {metadata.version(package)}")
+            found.append(f"{package} {metadata.version(package)}")
+    return found
+
+
+def _note(target: str, digest: str) -> Path | None:
+    versions = [digest, *installed(target)]
     with contextlib.suppress(OSError, RuntimeError):  # no home folder
         return default_cache() / "ran" / hashlib.sha256("\n".join(versions).encode()).hexdigest()
     return None

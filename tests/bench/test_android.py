@@ -265,6 +265,7 @@ def test_an_app_that_dies(log: str, said: str, bench: Bench, connect: Connect) -
     assert said in answer.err
 
 
+@pytest.mark.long
 def test_a_phone_that_takes_too_long(bench: Bench, connect: Connect) -> None:
     phone = connect(R58M=FakePhone(slow=10_000)).phone
     answer = bench("--android")

@@ -26,7 +26,7 @@ from levit_mobile.bench import emulated, shards
 from levit_mobile.bench.emulated import Board
 from levit_mobile.bench.farm import Farm
 from levit_mobile.bench.server import choose_port
-from levit_mobile.bench.shards import Kept
+from levit_mobile.bench.shards import Journal
 from levit_mobile.errors import BoardError
 
 pytestmark = [
@@ -266,6 +266,7 @@ def test_bench_on_the_places_of_a_tag(levit: Levit, grid: Grid, bundle: Path, tm
     assert grid.acquired() == {}
 
 
+@pytest.mark.long
 def test_pictures_are_shared_out_over_a_tag(
     levit: Levit, grid: Grid, other_kinds: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,8 +278,8 @@ def test_pictures_are_shared_out_over_a_tag(
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(f"{230 + number}x{240 + at}").save(path)
     logits: list[npt.NDArray[np.float32]] = []
-    monkeypatch.setattr(Kept, "forget", lambda kept: logits.append(kept.logits.copy()))
-    monkeypatch.setattr(Kept, "save", lambda kept, **_: None)
+    monkeypatch.setattr(Journal, "forget", lambda kept: logits.append(kept.logits.copy()))
+    monkeypatch.setattr(Journal, "save", lambda kept, **_: None)
     monkeypatch.setattr(shards, "BATCH", 4)
     answers = []
     for selector in ("rack=here", "one"):

@@ -16,13 +16,15 @@ from loopback import Loopback
 from levit_mobile.bench import board as board_module
 from levit_mobile.bench import shards
 from levit_mobile.bench.address import Address
-from levit_mobile.bench.shards import Kept, gather
+from levit_mobile.bench.shards import gather
 from levit_mobile.bench.subject import Subject, open_subjects
 from levit_mobile.errors import BoardError
+from levit_mobile.journal import Journal
 from levit_mobile.runtimes import open_runtime
 
 pytestmark = pytest.mark.slow  # they want an export
 COUNT = 40  # pictures: two batches and a half
+STAMPS = [str(at) for at in range(COUNT)]
 GONE = Address("gone", "127.0.0.1", "pi", 1)
 PIXELS = np.random.default_rng(0).integers(0, 256, (COUNT, 224, 224, 3), np.uint8)
 
@@ -45,7 +47,7 @@ def load(first: int, many: int) -> npt.NDArray[np.uint8]:
 def run(
     boards: list[Loopback | Address],
     subject: Subject,
-    kept: Kept,
+    kept: Journal,
     progress: Callable[[str, int], None] = lambda *_: None,
     source: Callable[[int, int], npt.NDArray[np.uint8]] = load,
 ) -> tuple[dict[str, int], dict[str, str]]:
@@ -56,10 +58,10 @@ def run(
 
 
 def test_the_boards_logits_are_this_hosts(loopback: Loopback, int8: Subject, tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     assert run([loopback], int8, kept) == ({"board0": COUNT}, {})
     assert kept.missing() == []
-    assert np.array_equal(kept.logits, open_runtime(int8.bundle).logits(PIXELS))
+    assert np.array_equal(kept.rows, open_runtime(int8.bundle).logits(PIXELS))
     assert [path.suffix for path in (loopback.cache / "artifacts").iterdir()] == [".tflite"], (
         "pictures are not left there"
     )
@@ -75,10 +77,10 @@ def test_a_lost_connection_is_made_again(loopback: Loopback, int8: Subject, tmp_
             cuts.pop()
             loopback.cut()
 
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     did, failed = run([loopback], int8, kept, progress)
     assert (did, failed) == ({"board0": COUNT}, {})
-    assert np.array_equal(kept.logits, open_runtime(int8.bundle).logits(PIXELS))
+    assert np.array_equal(kept.rows, open_runtime(int8.bundle).logits(PIXELS))
     assert len(said) >= 2
     assert "board0: the connection was lost" in said[0]
 
@@ -90,10 +92,10 @@ def test_what_came_before_is_not_asked_for_again(loopback: Loopback, int8: Subje
     def stop(place: str, many: int) -> None:
         raise StoppedError
 
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     with pytest.raises(ExceptionGroup):
         run([loopback], int8, kept, stop)
-    again = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    again = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     assert again.missing() == [16, 32]
     asked: list[int] = []
 
@@ -103,25 +105,11 @@ def test_what_came_before_is_not_asked_for_again(loopback: Loopback, int8: Subje
 
     assert run([loopback], int8, again, source=source)[0] == {"board0": 24}
     assert asked == [16, 32]
-    assert np.array_equal(again.logits, open_runtime(int8.bundle).logits(PIXELS))
-
-
-@pytest.mark.parametrize("key", ["other", None])
-def test_of_other_pictures_nothing_is_taken_over(key: str | None, tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
-    kept.put(0, np.ones((16, 10), np.float32))
-    kept.save()
-    assert Kept(tmp_path / "k.npz", COUNT, 10, "key").missing() == [16, 32]
-    if key is None:
-        (tmp_path / "k.npz").write_bytes(b"damaged")
-    assert Kept(tmp_path / "k.npz", COUNT, 10, key or "key").missing() == [0, 16, 32]
-    assert Kept(tmp_path / "k.npz", COUNT, 11, "key").missing() == [0, 16, 32]
-    kept.forget()
-    assert not (tmp_path / "k.npz").exists()
+    assert np.array_equal(again.rows, open_runtime(int8.bundle).logits(PIXELS))
 
 
 def test_a_board_that_is_not_there_leaves_all_to_the_other(loopback: Loopback, int8: Subject, tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     did, failed = run([GONE, loopback], int8, kept)
     assert did == {"board0": 0, "board1": COUNT}
     assert failed == {"board0": failed["board0"]}
@@ -130,7 +118,7 @@ def test_a_board_that_is_not_there_leaves_all_to_the_other(loopback: Loopback, i
 
 
 def test_no_board_is_left(int8: Subject, tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     did, failed = run([GONE], int8, kept)
     assert did == {"board0": 0}
     assert len(failed) == 1
@@ -141,7 +129,7 @@ def test_a_picture_that_is_none_ends_it(loopback: Loopback, int8: Subject, tmp_p
     def source(first: int, many: int) -> npt.NDArray[np.uint8]:
         raise BoardError("no picture")
 
-    kept = Kept(tmp_path / "k.npz", COUNT, 10, "key")
+    kept = Journal(tmp_path / "k.npz", STAMPS, 10, "key")
     did, failed = run([loopback], int8, kept, source=source)
     assert did == {"board0": 0}
     assert failed == {"board0": "no picture"}

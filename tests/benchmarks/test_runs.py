@@ -78,6 +78,7 @@ def test_accuracy(bundles: list[Path], pictures: Path, tmp_path: Path) -> None:
         assert rows[name] == rows["PyTorch fp32"]
 
 
+@pytest.mark.long
 def test_agreement(bundles: list[Path], onnx_exported: Exported, pictures: Path, tmp_path: Path) -> None:
     static = [folder for folder in bundles if "-int8-tflite" in folder.name or "-int8-executorch" in folder.name]
     words = ["--data", pictures, "--pictures", 5, "--seed", 1]
@@ -91,6 +92,7 @@ def test_agreement(bundles: list[Path], onnx_exported: Exported, pictures: Path,
     assert [pair["between"] for pair in found["pairs"]] == pairs
 
 
+@pytest.mark.long
 def test_policy(exported: Exported, pictures: Path, tmp_path: Path) -> None:
     two = [exported.bundle(f"levit_128s-{name}-tflite") for name in ("int8", "fp32")]
     words = ["--data", pictures, "--calib-data", pictures, "--calib-samples", 4, "--rounds", 3]
@@ -114,6 +116,7 @@ def test_policy(exported: Exported, pictures: Path, tmp_path: Path) -> None:
         assert whole == (name != "everything in int8")
 
 
+@pytest.mark.long
 def test_calibration(pictures: Path, tmp_path: Path) -> None:
     words = ["--data", pictures, "--calib-data", pictures, "--samples", 3, "--seeds", 0, 4, "--methods", "mse"]
     found = result("calibration", tmp_path, *words)
@@ -131,6 +134,7 @@ def test_calibration(pictures: Path, tmp_path: Path) -> None:
         assert hardened[name] < bundled[name] - 10
 
 
+@pytest.mark.long
 def test_qat(pictures: Path, tmp_path: Path) -> None:
     words = ["--data", pictures, "--calib-data", pictures, "the same again=demo"]
     rows = result("qat", tmp_path, *words)["rows"]

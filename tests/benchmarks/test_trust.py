@@ -71,7 +71,7 @@ def test_an_export_that_fails_is_no_kill(tmp_path: Path) -> None:
 
 
 def test_tables() -> None:
-    from trust_page import fuzz, kills, reproducible, versions
+    from trust_page import fuzz, kills, long_use, reproducible, versions
 
     rows = {
         "a": {"files": 4, "differs": [], "differs_with_oldest_instructions": ["m"]},
@@ -84,6 +84,19 @@ def test_tables() -> None:
     assert "| r | 12,345 | 1 | 12,344 | 10 | 1 |" in fuzz({"guide": "g", "readers": {"r": row}})
     left = {"export": "onnx fp32", "points": 50, "killed": 49, "earlier": 40, "new": 10, "hidden_folders_left": 7}
     assert "50 exports were ended with SIGKILL at random points (49 of them still ran)" in kills(left)
+    often = {"predictions": 1000, "mb_settled": 99.6, "mb_at_the_end": 101.2, "grew_mb": 1.6}
+    long = {
+        "pictures": 20000,
+        "cores": 2,
+        "cores_used": 1.9,
+        "seconds": 60,
+        "peak_mb": 180,
+        "peak_mb_of_a_twentieth": 175,
+    }
+    stops = {"interrupted_after": [6000, 12000], "seconds_with_interruptions": 65}
+    text = long_use({"machine": "here", "predictions": {"tflite int8": often}, "validation": {**long, **stops}})
+    assert "| tflite int8 | 1,000 | 100 MB | 101 MB |" in text
+    assert "Ended by Ctrl-C after 6,000 and 12,000, and started again, it took\n65 s in all" in text
     good = {
         "installed": True,
         "python": "3.11",

@@ -122,6 +122,7 @@ def test_what_a_bundle_holds(exported: Exported) -> None:
         assert golden.logits.shape == (8, 10)
 
 
+@pytest.mark.long
 def test_the_same_bytes_from_another_process(exported: Exported, tmp_path: Path) -> None:
     """Another hash seed, time zone, working folder, home, language and number of threads; also --json and --verbose."""
     elsewhere = tmp_path / "else where"

@@ -19,7 +19,7 @@ from levit_mobile.preprocess import IMAGENET, resize_and_crop
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.targets import TARGETS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("all")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("all"), pytest.mark.long]
 
 
 @pytest.fixture(scope="session")

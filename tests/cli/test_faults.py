@@ -59,6 +59,7 @@ def with_memory(megabytes: int, *words: str | Path, folder: Path) -> subprocess.
     return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False, timeout=500)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_memory_to_lower_the_largest(random_fill: Callable[..., nn.Module], tmp_path: Path) -> None:
     """The earlier bundle stays, nothing else is left, and the reason is told in a sentence."""
@@ -86,6 +87,7 @@ def test_no_memory_to_lower_the_largest(random_fill: Callable[..., nn.Module], t
     assert bundle.manifest["digest"] == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_at_random_points(tmp_path: Path) -> None:
     """A few of them; ``benchmarks/results/kills.json`` has what came of fifty."""

@@ -98,11 +98,11 @@ def test_other_weights(levit: Levit, bundle: Path, labelled: Path, strange: Path
     )
 
 
-@pytest.mark.parametrize("option", [("--weights", "demo"), ("--limit", 3)])
+@pytest.mark.parametrize("option", [("--weights", "demo"), ("--limit", 3), ("--jobs", 2)])
 def test_options_that_need_pictures(levit: Levit, bundle: Path, option: tuple[object, ...]) -> None:
     answer = levit("validate", bundle, *option)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "error: --weights and --limit are about the pictures of --data; type --data DIR too\n"
+    assert answer.err == "error: --weights, --limit and --jobs are about the pictures of --data; type --data DIR too\n"
 
 
 def test_pictures_that_do_not_fit(levit: Levit, bundle: Path, labelled: Path, tmp_path: Path) -> None:
@@ -123,6 +123,26 @@ def test_a_bad_picture_among_them(levit: Levit, bundle: Path, labelled: Path) ->
     answer = levit("validate", bundle, "--data", labelled, "--json")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.splitlines()[-1].startswith(f"error: {bad}: ")
+
+
+def test_stopped_by_a_bad_picture_it_goes_on(
+    levit: Levit, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEVIT_MOBILE_CACHE", str(tmp_path / "cache"))
+    labelled_pictures(tmp_path / "labelled", 12)
+    whole = levit("validate", bundle, "--data", tmp_path / "labelled", "--jobs", 2, "--json")
+    last = max((tmp_path / "labelled").rglob("*.png"))
+    good = last.read_bytes()
+    last.write_bytes(b"nothing")
+    stopped = levit("validate", bundle, "--data", tmp_path / "labelled", "--jobs", 1, "--json")
+    assert stopped.code == 2
+    assert "  16 of 24 pictures are done and kept; type the same again to go on" in stopped.err
+    last.write_bytes(good)
+    again = levit("validate", bundle, "--data", tmp_path / "labelled", "--json")
+    assert again.code == 0
+    assert "  going on after 16 of 24 pictures, which were done before" in again.err
+    assert again.data == whole.data
+    assert list((tmp_path / "cache" / "validations").iterdir()) == []
 
 
 def test_parity_that_fails(levit: Levit, exported: Exported, other_kinds: Exported, tmp_path: Path) -> None:

@@ -440,6 +440,7 @@ def test_nothing_of_the_machine_is_in_the_package(coreml_exported: Exported, kin
             assert not re.search(rb"20\d\d-\d\d-\d\d", data), name
 
 
+@pytest.mark.long
 def test_the_same_bytes_again(coreml_exported: Exported, tmp_path: Path) -> None:
     """In another process, with other hashes, another time zone and one thread; and nothing is left in the temporary folder."""
     scratch = tmp_path / "scratch"

@@ -158,6 +158,7 @@ for program, folder in pickle.loads(Path(sys.argv[1]).read_bytes()):
 """
 
 
+@pytest.mark.long
 def test_the_same_bytes_again(made: Made, tmp_path: Path) -> None:
     """In another process, with another hash seed, and another folder for passing files."""
     kinds = [("coreml", "int8"), ("vulkan", "fp32"), ("none", "fp32")]

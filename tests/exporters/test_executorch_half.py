@@ -166,6 +166,7 @@ def test_a_method_that_is_far_off_is_refused(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("precision", "options"), [("int8", {"activations": "float32"}), ("fp16", {})])
 def test_quick_lowering_changes_nothing(
     program: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: str, options: dict[str, str]

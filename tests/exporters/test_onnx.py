@@ -121,6 +121,7 @@ def test_sizes(onnx_exported: Exported) -> None:
     assert sizes["fp32"] <= 30e6
 
 
+@pytest.mark.long
 def test_the_same_bytes_again(onnx_exported: Exported, tmp_path: Path) -> None:
     args = ["--target", "onnx", "--int8", "--precision", "fp32"]
     done = run_script("levit-export", args, cwd=tmp_path, environment=ELSEWHERE)

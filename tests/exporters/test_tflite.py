@@ -480,6 +480,7 @@ def test_one_translation_serves_several_precisions(monkeypatch: pytest.MonkeyPat
     assert ran == [("nchw" if number == 5 else "nhwc", kind) for number, kind in enumerate(kinds)]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of the converter, in this process
 def test_a_larger_variant(random_fill: Callable[..., nn.Module], tmp_path: Path) -> None:
     """LeViT-256: other widths, another key dimension, random weights; the same one part and the same gate."""

@@ -29,6 +29,7 @@ pytestmark = [
         and not any(map(shutil.which, PYTHONS)),
         reason=f"needs one of {', '.join(PYTHONS)}",
     ),
+    pytest.mark.long,
 ]
 
 

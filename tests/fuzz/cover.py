@@ -90,7 +90,7 @@ def main() -> None:
                 sys.stdout.flush()
             os._exit(0)
 
-    options = [f"-timeout={SLOW}", "-rss_limit_mb=6000", f"-artifact_prefix={folder}/native-", "-max_len=65536"]
+    options = [f"-timeout={SLOW}", "-rss_limit_mb=6000", f"-artifact_prefix={folder}/native-", "-max_len=131072"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], once)
     atheris.Fuzz()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -164,43 +165,56 @@ def _read_results(data: bytes, folder: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def _state() -> dict[str, Any]:
-    import torch
+def _smallest() -> Any:
+    """A LeViT of 6,000 numbers; the least of the published ones would be an input of 16 MB."""
+    from levit_mobile.model import LeViT
+    from levit_mobile.variants import Variant
 
-    keys = ("patch_embed.0.c.weight", "blocks.0.m.attention_biases", "head.l.weight", "head.l.bias")
-    return {key: torch.ones(4, 4) for key in keys}
+    variant = Variant("levit_128s", (8, 8, 8), 8, (1, 1, 1), (1, 1, 1), 0.0, 0.0, 0.0, 0, 0, "")
+    return LeViT(variant, num_classes=CLASSES, image_size=64).eval()
 
 
 def _pytorch_seeds() -> list[bytes]:
     import torch
 
     found = []
+    state = {key: value.half() for key, value in _smallest().state_dict().items() if value.is_floating_point()}
     for old in (False, True):
         stream = io.BytesIO()
-        torch.save({"model": _state()}, stream, _use_new_zipfile_serialization=not old)
+        torch.save({"model": state}, stream, _use_new_zipfile_serialization=not old)
         found.append(stream.getvalue())
     return [*found, pickle.dumps({"a": 1}, 2)]
 
 
-def _read_pytorch(data: bytes, folder: Path) -> None:
+def _load(data: bytes, file: Path) -> None:
+    """As if the smallest were the only variant."""
     from levit_mobile.checkpoints import load_checkpoint
+    from levit_mobile.variants import VARIANTS
 
-    (folder / "w.pth").write_bytes(data)
-    load_checkpoint(folder / "w.pth")
+    file.write_bytes(data)
+    variant = _smallest().variant
+    with mock.patch.dict(VARIANTS, {variant.name: variant}, clear=True):
+        load_checkpoint(file).model()
+
+
+def _read_pytorch(data: bytes, folder: Path) -> None:
+    _load(data, folder / "w.pth")
 
 
 def _safetensors_seeds() -> list[bytes]:
     from safetensors.torch import save
 
-    about = json.dumps({"format": 1, "labels": ["a"], "preprocessing": {}})
-    return [save(_state()), save(_state(), {"levit_mobile": about})]
+    from levit_mobile.checkpoints import save_checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_checkpoint(Path(folder) / "w", _smallest(), labels=["a", "b", "ü"])
+        whole = (Path(folder) / "w").read_bytes()
+    halves = {key: value.half() for key, value in _smallest().state_dict().items() if value.is_floating_point()}
+    return [whole, save(halves)]
 
 
 def _read_safetensors(data: bytes, folder: Path) -> None:
-    from levit_mobile.checkpoints import load_checkpoint
-
-    (folder / "w.safetensors").write_bytes(data)
-    load_checkpoint(folder / "w.safetensors")
+    _load(data, folder / "w.safetensors")
 
 
 _PROCESSOR = {
@@ -233,12 +247,15 @@ def _tflite_seeds() -> list[bytes]:
     import graphs
 
     from exporters.tflite_container import attach
+    from exporters.tflite_metadata import attach_metadata
 
     maker = graphs.GraphMaker()
-    x, w = maker.tensor(1, 4), maker.constant(np.ones((2, 4), np.float32))
+    x, w = maker.tensor(1, 2, 2, 3), maker.constant(np.ones((2, 12), np.float32))
     out = maker.operator("FULLY_CONNECTED", [x, w, -1], maker.tensor(1, 2))
     plain = graphs.pack(maker.finish([x], [out]))
-    return [plain, attach(plain, b"record of twelve", {"labels.txt": b"a\nb"})]
+    texts = dict.fromkeys(("name", "description", "version", "author", "license"), "t")
+    told = attach_metadata(plain, **texts, labels=["a", "ü"], mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0])
+    return [told, plain, attach(plain, b"record of twelve", {"labels.txt": b"a\nb"})]
 
 
 def _read_tflite(data: bytes, folder: Path) -> None:

@@ -33,11 +33,19 @@ def test_the_corpus(name: str) -> None:
     assert {attempt(name, data) for data in inputs} <= {"read", "refused"}
 
 
+@pytest.mark.filterwarnings("ignore")  # converters
+@pytest.mark.parametrize("name", READERS)
+def test_a_seed_is_read(name: str) -> None:
+    """Or fuzzing would not get past the first check."""
+    assert "read" in [attempt(name, data) for data in READERS[name].seeds()]
+
+
 def test_every_reader_was_fuzzed() -> None:
     results = json.loads(RESULTS.read_text())
     assert set(results["readers"]) == set(READERS)
     for name, row in results["readers"].items():
         assert row["tried"] > 1000, name
+        assert row["read"] > 40, name
         assert row["unrepaired"] == 0, name
 
 

@@ -38,6 +38,7 @@ def test_damage_is_damage() -> None:
         assert mutated(whole, seed) == mutated(whole, seed) != whole, KINDS[seed % len(KINDS)]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("target", SOURCES)
 def test_damaged_artifacts(

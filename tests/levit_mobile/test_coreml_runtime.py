@@ -480,6 +480,7 @@ def test_damage_to_the_package_is_found(levit: Levit, coreml_exported: Exported,
     assert f"model.mlpackage/{WEIGHTS} was changed: its sha256 is not the manifest's" in answer.err
 
 
+@pytest.mark.long
 def test_a_package_that_is_none_with_its_checksums(levit: Levit, coreml_exported: Exported, tmp_path: Path) -> None:
     bundle = coreml_exported.copy("levit_128s-int8-coreml", tmp_path)
     manifest = dict(open_bundle(bundle).manifest)
