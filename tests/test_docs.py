@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -228,7 +229,12 @@ def _check_key(words: list[str], desk: Path, folder: Path) -> None:
 
 
 def _check_script(words: list[str]) -> None:
-    done = _run([sys.executable, str(ROOT / words[1]), "--help"], ROOT)
+    assert {word for word in words if word.startswith("--")} <= _options(words[1])
+
+
+@lru_cache(maxsize=64)
+def _options(script: str) -> set[str]:
+    """Of a Python script, as its ``--help`` has them; asking takes seconds."""
+    done = _run([sys.executable, str(ROOT / script), "--help"], ROOT)
     assert done.returncode == 0, done.stderr
-    known = set(re.findall(r"--[a-z][a-z0-9-]*", done.stdout))
-    assert {word for word in words if word.startswith("--")} <= known
+    return set(re.findall(r"--[a-z][a-z0-9-]*", done.stdout))
