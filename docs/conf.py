@@ -41,7 +41,7 @@ project_copyright = "the authors of levit-mobile, Apache-2.0"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
-include_patterns = ["README.md", "docs/**/*.md", *(f"{page}.md" for pages in PAGES.values() for page in pages)]
+include_patterns = ["README.md", "docs/**.md", *(f"{page}.md" for pages in PAGES.values() for page in pages)]
 exclude_patterns = [".*", "build", "shared"]
 myst_heading_anchors = 4
 smartquotes = False
