@@ -68,7 +68,9 @@ def run(command: list[str | Path], folder: Path) -> str | None:
         [str(word) for word in command], cwd=folder, env=settings, capture_output=True, text=True, check=False
     )
     lines = [line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
-    told = next((line for line in lines if line.startswith("error: ")), lines[-1] if lines else f"status {done.returncode}")
+    told = next(
+        (line for line in lines if line.startswith("error: ")), lines[-1] if lines else f"status {done.returncode}"
+    )
     return None if done.returncode == 0 else told.strip()[:300]
 
 
