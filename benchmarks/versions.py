@@ -51,7 +51,7 @@ SETS = {
     "oldest for onnx and coreml": Set(
         "coreml,onnx",
         (
-            *("torch==2.9.*", "coremltools==9.0", "onnx==1.18.*", "onnxruntime==1.22.*", "onnxscript==0.5.*"),
+            *("torch==2.10.*", "coremltools==9.0", "onnx==1.18.*", "onnxruntime==1.22.*", "onnxscript==0.5.*"),
             *("safetensors==0.5.*", "cyclonedx-python-lib==9.*", "pillow==11.*", "numpy==2.0.*", "scikit-learn==1.6.*"),
         ),
         (("coreml", "fp16"), ("onnx", "int8")),
@@ -62,13 +62,16 @@ SETS = {
 
 
 def run(command: list[str | Path], folder: Path) -> str | None:
-    """None, or the last line of what a program printed that failed."""
+    """None, or of what a program printed that failed the line with the error, else the last one."""
     settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(word) for word in command], cwd=folder, env=settings, capture_output=True, text=True, check=False
     )
     lines = [line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
-    return None if done.returncode == 0 else (lines[-1].strip()[:300] if lines else f"status {done.returncode}")
+    told = next(
+        (line for line in lines if line.startswith("error: ")), lines[-1] if lines else f"status {done.returncode}"
+    )
+    return None if done.returncode == 0 else told.strip()[:300]
 
 
 def attempt(tried: Set, folder: Path) -> dict[str, Any]:
