@@ -51,7 +51,7 @@ SETS = {
     "oldest for onnx and coreml": Set(
         "coreml,onnx",
         (
-            *("torch==2.10.*", "coremltools==9.0", "onnx==1.18.*", "onnxruntime==1.22.*", "onnxscript==0.5.*"),
+            *("torch==2.9.*", "coremltools==9.0", "onnx==1.18.*", "onnxruntime==1.22.*", "onnxscript==0.7.1"),
             *("safetensors==0.5.*", "cyclonedx-python-lib==9.*", "pillow==11.*", "numpy==2.0.*", "scikit-learn==1.6.*"),
         ),
         (("coreml", "fp16"), ("onnx", "int8")),

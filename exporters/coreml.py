@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -85,18 +86,27 @@ def _convert(tools: Any, program: Program) -> Any:
         **common,
     )
     middle.functions["main"].output_types = None
-    return tools.convert(
-        middle,
-        convert_to="mlprogram",
-        classifier_config=tools.ClassifierConfig(
-            _distinct(program.labels),
-            predicted_feature_name="classLabel",
-            predicted_probabilities_output="probabilities",
-        ),
-        pass_pipeline=_passes(tools, program, _stem(middle)),
-        skip_model_load=True,
-        **common,
-    )
+    with _one_thread() if precision == "palettised-4bit" else contextlib.nullcontext():
+        return tools.convert(
+            middle,
+            convert_to="mlprogram",
+            classifier_config=tools.ClassifierConfig(
+                _distinct(program.labels),
+                predicted_feature_name="classLabel",
+                predicted_probabilities_output="probabilities",
+            ),
+            pass_pipeline=_passes(tools, program, _stem(middle)),
+            skip_model_load=True,
+            **common,
+        )
+
+
+def _one_thread() -> contextlib.AbstractContextManager[Any]:
+    """k-means adds up what each thread has found: another number of threads, another last digit of a palette."""
+    from threadpoolctl import threadpool_limits
+
+    limits: contextlib.AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

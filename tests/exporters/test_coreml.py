@@ -25,7 +25,7 @@ from exporters import coreml
 from exporters.coreml_form import ChannelsFirstLeViT
 from levit_mobile import __version__
 from levit_mobile.bundle import Bundle, open_bundle
-from levit_mobile.checkpoints import load_checkpoint, save_checkpoint
+from levit_mobile.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from levit_mobile.errors import ExportError
 from levit_mobile.evaluate import compare
 from levit_mobile.fuse import DeployLeViT, fuse
@@ -455,6 +455,29 @@ def test_the_same_bytes_again(coreml_exported: Exported, tmp_path: Path) -> None
         assert found.keys() == expected.keys()
         assert [name for name in expected if found[name] != expected[name]] == []
     assert list(scratch.rglob("*.ml*")) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # coremltools
+def test_palettes_are_made_by_one_thread(tiny: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two, k-means adds up in another order, and the palettes that iOS 18 scales came out different."""
+    import coremltools
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    translate, seen = coremltools.convert, []
+
+    def convert(*args: object, **kwargs: object) -> object:
+        if kwargs["convert_to"] != "mlprogram":
+            return translate(*args, **kwargs)
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(coremltools, "convert", convert)
+    options = check_request("coreml", "palettised-4bit", options={"deployment-target": "ios18"}).options
+    program = build_program(tiny, "palettised-4bit", layout="nchw", options=options)
+    with threadpool_limits(2), pytest.raises(ExportError, match="seen"):
+        coreml.export(program, tmp_path)
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_the_content_makes_the_identifiers(coreml_exported: Exported) -> None:
