@@ -165,6 +165,8 @@ def main() -> None:
         pictures = [group[0] for group in find_pictures(args.data).values()]
         print(json.dumps(predict_often(args.bundles[0], pictures, args.predictions)))
         return
+    # A shell's background jobs ignore Ctrl-C, and so would what they start; not what is started by one who handles it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     checkpoint = resolve_weights("demo")
     rows = {}
     for name, bundle in open_bundles(args.bundles, checkpoint).items():
