@@ -25,6 +25,9 @@ from levit_mobile.preprocess import Preprocessing, normalise
 from levit_mobile.runtimes.executorch import open_artifact
 
 
+pytestmark = pytest.mark.xdist_group("etrun")  # or two workers would wait for one compiler
+
+
 @pytest.fixture(scope="module")
 def host() -> Path:
     """The runner for this machine."""

@@ -101,6 +101,7 @@ def test_it_runs_and_answers_rightly(board: Board, int8: Subject, cache: Path) -
     assert not (cache / "governor.json").exists()
 
 
+@pytest.mark.long
 def test_it_runs_on_32_bits(in_boards_cache: Path, int8: Subject) -> None:
     """As on 32-bit Raspberry Pi OS: tflite-runtime, and the board's own numpy."""
     emulated.up(name="small", architecture="armhf")

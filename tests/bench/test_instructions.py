@@ -268,6 +268,7 @@ def test_what_cannot_be_counted() -> None:
 # A real count
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_int8_in_litert(exported: Exported) -> None:
     """The A76 has dot products, the A72 has not; a second process gives the same within 0.01 %."""

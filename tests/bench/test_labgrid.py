@@ -250,6 +250,7 @@ def test_the_coordinator_is_not_there(levit: Levit, bundle: Path) -> None:
 # With boards
 
 
+@pytest.mark.long
 def test_bench_on_the_places_of_a_tag(levit: Levit, grid: Grid, bundle: Path, tmp_path: Path) -> None:
     """Both at once, each under its place's name."""
     out = tmp_path / "out.json"

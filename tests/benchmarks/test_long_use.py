@@ -27,6 +27,7 @@ def labelled(tmp_path: Path) -> Path:
     return tmp_path / "labelled"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
