@@ -24,7 +24,6 @@ from levit_mobile.golden import golden_pictures
 from levit_mobile.preprocess import Preprocessing, normalise
 from levit_mobile.runtimes.executorch import open_artifact
 
-
 pytestmark = pytest.mark.xdist_group("etrun")  # or two workers would wait for one compiler
 
 
