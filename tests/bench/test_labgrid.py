@@ -22,12 +22,13 @@ from commands import Levit
 from exports import SCRIPTS, Exported
 from pictures import draw
 
+from levit_mobile import journal
 from levit_mobile.bench import emulated, shards
 from levit_mobile.bench.emulated import Board
 from levit_mobile.bench.farm import Farm
 from levit_mobile.bench.server import choose_port
-from levit_mobile.bench.shards import Journal
 from levit_mobile.errors import BoardError
+from levit_mobile.journal import Journal
 
 pytestmark = [
     pytest.mark.slow,
@@ -279,9 +280,10 @@ def test_pictures_are_shared_out_over_a_tag(
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(f"{230 + number}x{240 + at}").save(path)
     logits: list[npt.NDArray[np.float32]] = []
-    monkeypatch.setattr(Journal, "forget", lambda kept: logits.append(kept.logits.copy()))
+    monkeypatch.setattr(Journal, "forget", lambda kept: logits.append(kept.rows.copy()))
     monkeypatch.setattr(Journal, "save", lambda kept, **_: None)
-    monkeypatch.setattr(shards, "BATCH", 4)
+    for module in (shards, journal):
+        monkeypatch.setattr(module, "BATCH", 4)
     answers = []
     for selector in ("rack=here", "one"):
         words = ["--data", tmp_path / "data", "--labgrid", selector, "--coordinator", grid.address, "--json"]
