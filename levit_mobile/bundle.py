@@ -283,10 +283,26 @@ def check_vacant(folder: Path, *, overwrite: bool) -> None:
     Raises:
         ExportError: ``folder`` is there and may not be replaced.
     """
-    is_bundle = os.path.isfile(folder / MANIFEST)  # not Path.is_file, which raises on a name that is too long
-    if os.path.lexists(folder) and not (overwrite and is_bundle):
+    there, is_bundle = _look(folder)
+    if there and not (overwrite and is_bundle):
         hint = "type --overwrite to replace it" if is_bundle else "it is no bundle: type another --out"
         raise ExportError(f"{folder} is already there; {hint}")
+
+
+def _look(folder: Path) -> tuple[bool, bool]:
+    """Whether something is there, and whether that is a bundle; another export may put its own there meanwhile."""
+    while True:
+        before = _number(folder)
+        is_bundle = os.path.isfile(folder / MANIFEST)  # not Path.is_file, which raises on a name that is too long
+        if is_bundle or _number(folder) == before:
+            return is_bundle or before is not None, is_bundle
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager
