@@ -69,9 +69,8 @@ def open_executorch(path: str, _: bool) -> Inference:
     """On this host only: its package needs torch."""
     torch, runtime = import_module("torch"), import_module("executorch.runtime").Runtime.get()
     torch.set_num_threads(1)
-    import_module("executorch.extension.pybindings.portable_lib")._unsafe_reset_threadpool(
-        1
-    )  # it does not take torch's
+    pool = import_module("executorch.extension.pybindings.portable_lib")
+    pool._unsafe_reset_threadpool(1)  # it does not go by torch's number
     method = runtime.load_program(Path(path)).load_method("forward")
     given = [torch.from_numpy(picture(tuple(method.metadata.input_tensor_meta(0).sizes())))]
     return lambda: method.execute(given)

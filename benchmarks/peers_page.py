@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
 from peers_plot import draw, front, points
 from results import add_results_option
 
@@ -50,9 +51,9 @@ def page(result: Mapping[str, Any]) -> str:
             _pareto(rows),
             "## LeViT-128S, by this toolkit and by others",
             "The same network through each converter and runtime as it comes.",
-            _table(("", "precision", *_titles(result), "to the least", "latency here", "note"), _beside(mine, result)),
+            table(("", "precision", *_titles(result), "to the least", "latency here", "note"), _beside(mine, result)),
             "## Networks",
-            _table(("", "", "precision", "top-1", *_titles(result)), _networks(rows)),
+            table(("", "", "precision", "top-1", *_titles(result)), _networks(rows)),
             "Top-1 is what was published of the float weights: of "
             + "; ".join(f"{source}: {', '.join(names)}" for source, names in _sources(rows).items())
             + ". No accuracy was measured here.",
@@ -131,13 +132,13 @@ def _pairs(rows: Rows) -> Iterable[str]:
         lines.append(
             [first, second, f"{XEON[first] / XEON[second]:.1f}", f"{GRAVITON[first] / GRAVITON[second]:.1f}", shown]
         )
-    yield _table(("", "beside", "published, Xeon", "published, Graviton 2", "instructions, fp32, A76"), lines)
+    yield table(("", "beside", "published, Xeon", "published, Graviton 2", "instructions, fp32, A76"), lines)
     lines = []
     for first, second in (("LeViT-128S", f"EfficientNet-Lite{n}") for n in range(3)):
         ratios = [_ratio(rows, first, second, precision) for precision in ("fp32", "int8")]
         lines.append([first, second, *("not measured yet" if ratio is None else f"{ratio:.2f}" for ratio in ratios)])
     yield "And beside what was made for phones:"
-    yield _table(("", "beside", "instructions, fp32, A76", "instructions, int8, A76"), lines)
+    yield table(("", "beside", "instructions, fp32, A76", "instructions, int8, A76"), lines)
 
 
 def _ratio(rows: Rows, first: str, second: str, precision: str) -> float | None:
@@ -184,11 +185,6 @@ def _latency(row: Mapping[str, Any]) -> str:
         return ""
     low, high = host["interval95"]
     return f"{host['ratio']:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _table(header: Iterable[str], rows: Iterable[list[str]]) -> str:
-    head = list(header)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def load(folder: Path) -> dict[str, Any]:

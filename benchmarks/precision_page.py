@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
+
 __all__ = ["precision_tables"]
 
 _TITLES = {"tflite": "TFLite", "executorch": "ExecuTorch"}
@@ -51,7 +53,7 @@ def precisions(results: Results, counted: Mapping[str, Any]) -> str:
         f"{latency['machine'].partition(',')[0]}. On A76, on A72: millions of instructions of one inference\non one thread of "
         "an emulated Cortex-A76 (Raspberry Pi 5) and A72 (Raspberry Pi 4), 1000 classes; a count, not a time."
     )
-    return f"{_table(header, rows)}\n\n{notes}"
+    return f"{table(header, rows)}\n\n{notes}"
 
 
 def others(peers: Mapping[str, Any]) -> str:
@@ -61,9 +63,4 @@ def others(peers: Mapping[str, Any]) -> str:
     counted = sorted((row for row in mine if all(c in row for c in _CORES)), key=lambda row: int(row[core]["total"]))
     rows = [[row["tool"], row["precision"], *(f"{row[c]['total'] / 1e6:.1f}" for c in _CORES)] for row in counted]
     notes = "Millions of instructions, as above, random weights."
-    return f"{_table(['', 'precision', *(f'on {name}' for name in _CORES.values())], rows)}\n\n{notes}"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{table(['', 'precision', *(f'on {name}' for name in _CORES.values())], rows)}\n\n{notes}"

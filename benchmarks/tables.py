@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
 from matrix import NAME, cells
 from matrix_page import matrix_page
 from precision_page import precision_tables
@@ -57,7 +58,7 @@ def summary(results: Results, target: str) -> str:
         ratio = _row(results, "latency", name)["ratio_of_p50"]
         shares = (_percent(right[key]["share"]) for key in ("top1", "agreement"))
         rows.append([precision, _megabytes(made), made["parts"], *shares, f"{ratio:.2f}"])
-    return _table([TARGETS[target], *header], rows)
+    return table([TARGETS[target], *header], rows)
 
 
 def with_conditions(results: Results, table: str) -> str:
@@ -93,12 +94,12 @@ def details(results: Results) -> str:
             about,
             with_conditions(results, summary(results, "executorch")),
             f"`accuracy.py`, {accuracy['pictures']:,} pictures:",
-            _table(["", "top-1", "95 % interval", "agreement"], right),
+            table(["", "top-1", "95 % interval", "agreement"], right),
             agreement(results),
             f"`latency.py`, {latency['rounds']} interleaved rounds, {_threads(latency)}:",
-            _table(["", f"p50 to {latency['base']}", "95 % interval"], times),
+            table(["", f"p50 to {latency['base']}", "95 % interval"], times),
             "`export_cost.py`, each in a process of its own; 10 classes if not told otherwise:",
-            _table(["", "seconds", "peak memory", "artifact", "operators", "XNNPACK parts", "outside"], costs),
+            table(["", "seconds", "peak memory", "artifact", "operators", "XNNPACK parts", "outside"], costs),
         )
     )
 
@@ -135,9 +136,9 @@ def agreement(results: Results) -> str:
     return "\n\n".join(
         (
             notes,
-            _table(header, rows),
+            table(header, rows),
             "The same, each beside each other:",
-            _table(["", "same first class", "95 % interval"], pairs),
+            table(["", "same first class", "95 % interval"], pairs),
         )
     )
 
@@ -157,7 +158,7 @@ def policy(results: Results) -> str:
         f"`benchmarks/policy.py`: {found['pictures']:,} pictures; latency to the shipped one, {found['rounds']} interleaved "
         f"rounds,\n{_threads(found)} of {_processor(found)}."
     )
-    return f"{_table(header, rows)}\n\n{notes}"
+    return f"{table(header, rows)}\n\n{notes}"
 
 
 def calibration(results: Results) -> str:
@@ -166,7 +167,7 @@ def calibration(results: Results) -> str:
     bundled, hardened = found["tables"]["bundled"], found["tables"]["hardened"]
     header = ["", "top-1", "agreement", "signal to noise", "hardened: top-1", "agreement", "signal to noise"]
     rows = [[name, *_calibrated(bundled[name]), *_calibrated(hardened[name])] for name in bundled]
-    return f"{_table(header, rows)}\n\n`benchmarks/calibration.py`: {found['pictures']:,} pictures; PyTorch {_percent(exact)}."
+    return f"{table(header, rows)}\n\n`benchmarks/calibration.py`: {found['pictures']:,} pictures; PyTorch {_percent(exact)}."
 
 
 def calibration_methods(results: Results) -> str:
@@ -175,13 +176,13 @@ def calibration_methods(results: Results) -> str:
     header = ["", "top-1", "agreement", "signal to noise", "alone: top-1", "agreement", "signal to noise"]
     names = [name for name in found if f"{name} alone" in found]
     rows = [[name, *_calibrated(found[name]), *_calibrated(found[f"{name} alone"])] for name in names]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def calibration_pictures(results: Results) -> str:
     """How much the calibration depends on its pictures."""
     rows = [[name, *_calibrated(row)] for name, row in results["calibration"]["tables"]["pictures"].items()]
-    return _table(["", "top-1", "agreement", "signal to noise"], rows)
+    return table(["", "top-1", "agreement", "signal to noise"], rows)
 
 
 def trained(results: Results) -> str:
@@ -192,7 +193,7 @@ def trained(results: Results) -> str:
         [name, _percent(row["float"]["share"]), *_calibrated(row["int8"]), *_calibrated(row["alone"])]
         for name, row in results["qat"]["rows"].items()
     ]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _calibrated(row: dict[str, Any]) -> list[str]:
@@ -210,11 +211,6 @@ def _row(results: Results, script: str, name: str) -> dict[str, Any]:
     if name not in rows:
         raise UsageError(f"{script}.json has no row {name}; run benchmarks/{script}.py for it too")
     return dict(rows[name])
-
-
-def _table(header: list[str], rows: list[list[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
 def _title(name: str) -> str:

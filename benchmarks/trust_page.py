@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markdown_table import table
+
 __all__ = ["trust_tables"]
 
 
@@ -40,7 +42,7 @@ def reproducible(found: dict[str, Any]) -> str:
         f"languages\n({found['language']}), folders, threads, umask and order of the exports; {found['machine']}."
     )
     header = ["", "files", "differ in the second process", "differ with the processor's oldest instructions"]
-    return f"{_table(header, rows)}\n\n{notes}"
+    return f"{table(header, rows)}\n\n{notes}"
 
 
 def fuzz(found: dict[str, Any]) -> str:
@@ -58,7 +60,7 @@ def fuzz(found: dict[str, Any]) -> str:
     ]
     total = sum(row["tried"] for row in found["readers"].values())
     header = ["reader", "inputs tried", "read", "refused", "minutes", "broke it"]
-    return f"{_table(header, rows)}\n\n{total:,} inputs; the guide: {found['guide']}."
+    return f"{table(header, rows)}\n\n{total:,} inputs; the guide: {found['guide']}."
 
 
 def kills(found: dict[str, Any]) -> str:
@@ -77,7 +79,7 @@ def long_use(found: dict[str, Any]) -> str:
         [name, f"{row['predictions']:,}", f"{row['mb_settled']:.0f} MB", f"{row['mb_at_the_end']:.0f} MB"]
         for name, row in found["predictions"].items()
     ]
-    runtimes = _table(["in one process", "predictions", "memory after 100", "after all"], rows)
+    runtimes = table(["in one process", "predictions", "memory after 100", "after all"], rows)
     whole = found["validation"]
     stops = " and ".join(f"{count:,}" for count in whole["interrupted_after"])
     return (
@@ -96,15 +98,10 @@ def versions(found: dict[str, Any]) -> str:
         *([name, *(row.get("versions", {}).get(name, "") for row in found.values())] for name in names),
         ["Python", *(row.get("python", "") for row in found.values())],
     ]
-    return _table(["", *found], rows)
+    return table(["", *found], rows)
 
 
 def _outcomes(row: dict[str, Any]) -> list[str]:
     if not row["installed"]:
         return [f"cannot be installed: {row['problem']}"]
     return [name if said == "works" else f"NOT {name}: {said}" for name, said in row["outcomes"].items()]
-
-
-def _table(header: list[str], rows: list[list[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 
 import numpy as np
@@ -16,17 +17,12 @@ from levit_mobile.evaluate import Accuracy, Model, judge, sum_up
 from levit_mobile.journal import BATCH, Journal
 from levit_mobile.preprocess import Preprocessing
 
-__all__ = ["columns_of", "count_cores", "count_on_cores"]
+__all__ = ["count_cores", "count_on_cores"]
 
 
 def count_cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def columns_of(models: Sequence[str]) -> int:
-    """Of the rows that ``count_on_cores`` keeps."""
-    return 3 * len(models) + 1
 
 
 def count_on_cores(
@@ -45,7 +41,7 @@ def count_on_cores(
             may be in all of them.
         pictures: read when their turn comes, so memory does not grow with them.
         spec: what they go through.
-        kept: rows of uint8, as many columns as ``columns_of`` says; what it has is not done again. It is saved now and
+        kept: rows of uint8, as ``judge`` gives them; what it has is not done again. It is saved now and
             then, and when an error or Ctrl-C ends this, and forgotten when all is done.
         reference: may be in all threads.
         progress: called with the number of pictures that were just done.
@@ -61,30 +57,38 @@ def count_on_cores(
     def run(first: int) -> npt.NDArray[np.uint8]:
         models = free.get()
         try:
-            _one_thread_each(len(workers))
             pixels, labels = pictures.load(first, BATCH, spec)
             return judge(models, pixels, labels, reference=reference)
         finally:
             free.put(models)
 
-    pool = ThreadPoolExecutor(len(workers))
-    try:
-        todo = {pool.submit(run, first): first for first in kept.missing()}
-        for future in as_completed(todo):
-            rows = future.result()
-            kept.put(todo.pop(future), rows)
-            kept.save(now=False)
-            progress(len(rows))
-    finally:
-        pool.shutdown(cancel_futures=True)
-        if kept.done.any():
-            kept.save()
+    with _one_thread_each() if len(workers) > 1 else nullcontext():
+        pool = ThreadPoolExecutor(len(workers))
+        try:
+            todo = {pool.submit(run, first): first for first in kept.missing()}
+            for future in as_completed(todo):
+                rows = future.result()
+                kept.put(todo.pop(future), rows)
+                kept.save(now=False)
+                progress(len(rows))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            if kept.done.any():
+                kept.save()
     kept.forget()
     return sum_up(names, kept.rows.sum(axis=0, dtype=np.int64), len(pictures), compared=reference is not None)
 
 
-def _one_thread_each(workers: int) -> None:
-    """PyTorch would take all cores for each of them."""
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """PyTorch, where it is loaded, would take all cores for each worker."""
     torch = sys.modules.get("torch")
-    if workers > 1 and torch is not None and torch.get_num_threads() > 1:
-        torch.set_num_threads(1)
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

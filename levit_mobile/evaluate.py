@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ __all__ = [
     "Accuracy",
     "Model",
     "Parity",
+    "columns_of",
     "compare",
     "count_right",
     "count_several",
@@ -156,13 +157,18 @@ def count_several(
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Accuracy]:
     """``count_right`` of several models, on the same pictures, each read once and shown to the reference once."""
-    counts, samples = np.zeros(3 * len(models) + 1, np.int64), 0
+    counts, samples = np.zeros(columns_of(models), np.int64), 0
     for pixels, labels in batches:
         counts += judge(models, pixels, labels, reference=reference).sum(axis=0, dtype=np.int64)
         samples += len(labels)
         if progress is not None:
             progress(len(labels))
     return sum_up(list(models), counts, samples, compared=reference is not None)
+
+
+def columns_of(models: Collection[str]) -> int:
+    """Of what ``judge`` gives."""
+    return 3 * len(models) + 1
 
 
 def judge(
@@ -172,7 +178,7 @@ def judge(
     *,
     reference: Model | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """What each answer was worth, 0 or 1: uint8 (B, 3 M + 1).
+    """What each answer was worth, 0 or 1: uint8 (B, ``columns_of(models)``).
 
     Columns: of each of M models whether its first class was right, whether one of its first five was, and whether its first
     was the reference's; then whether the reference's was right.

@@ -17,25 +17,12 @@ import numpy.typing as npt
 
 from levit_mobile.download import default_cache
 
-__all__ = ["BATCH", "Journal", "place", "stamp"]
+__all__ = ["BATCH", "Journal", "open_journal", "stamp"]
 
 BATCH = 16  # pictures: 2.4 MB, and a second of a Raspberry Pi 4
 _SAVE = 20.0  # seconds between copies on the disk
-_DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-)  # what is in the file is then not used
-
-
-def place(key: str) -> Path | None:
-    """Where the user's cache has what belongs to a key; None without a home folder."""
-    with contextlib.suppress(OSError, RuntimeError):
-        return default_cache() / "validations" / f"{key[:16]}.npz"
-    return None
+# What reading a damaged file raises; nothing is taken over from it then.
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def stamp(path: Path, also: object = "") -> str:
@@ -55,7 +42,7 @@ class Journal:
         dtype: of the numbers.
 
     Attributes:
-        rows: (pictures, columns).
+        rows: (pictures, columns); NaN where float numbers have not come, else 0.
         done: (pictures,) bool.
     """
 
@@ -64,7 +51,8 @@ class Journal:
     ) -> None:
         self._path, self._key, self._saved = path or Path(os.devnull, "none"), key, time.monotonic()
         self._stamps = _digests(stamps)
-        self.rows: npt.NDArray[Any] = np.zeros((len(stamps), columns), dtype)
+        nothing = np.nan if np.issubdtype(dtype, np.floating) else 0
+        self.rows: npt.NDArray[Any] = np.full((len(stamps), columns), nothing, dtype)
         self.done = np.zeros(len(stamps), np.bool_)
         with contextlib.suppress(*_DAMAGED), self._path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             if str(data["key"]) == key and data["rows"].dtype == dtype and data["rows"].shape[1:] == (columns,):
@@ -79,6 +67,10 @@ class Journal:
     def missing(self) -> list[int]:
         """First pictures of batches that have not come."""
         return [at for at in range(0, len(self.done), BATCH) if not self.done[at : at + BATCH].all()]
+
+    def settled(self) -> int:
+        """Pictures that need not be done again: a batch is done as a whole."""
+        return len(self.done) - sum(len(self.done[at : at + BATCH]) for at in self.missing())
 
     def put(self, first: int, rows: npt.NDArray[Any]) -> None:
         """A batch has come."""
@@ -104,6 +96,17 @@ class Journal:
         """All is done; the next time begins anew."""
         with contextlib.suppress(OSError):
             self._path.unlink()
+
+
+def open_journal(
+    depends_on: Iterable[str], stamps: Sequence[str], columns: int, dtype: type[np.generic] = np.float32
+) -> Journal:
+    """The one in the user's cache of rows that depend on this; without a home folder it is kept nowhere."""
+    key = hashlib.sha256("\n".join(depends_on).encode(errors="surrogateescape")).hexdigest()
+    path = None
+    with contextlib.suppress(OSError, RuntimeError):
+        path = default_cache() / "validations" / f"{key[:16]}.npz"
+    return Journal(path, stamps, columns, key, dtype)
 
 
 def _digests(stamps: Iterable[str]) -> npt.NDArray[np.uint64]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,6 +22,15 @@ PAGES = (
     *(ROOT / app / "README.md" for app in ("android_demo", "ios_demo")),
 )
 _SPOKEN = ("levit ", "levit-export ", "make ", "pip install ", "python ")
+
+
+def script(folder: str, name: str) -> ModuleType:
+    """A program of ``benchmarks`` or ``tools``, which are no packages, as a module."""
+    sys.path.insert(0, str(ROOT / folder))
+    try:
+        return import_module(name)
+    finally:
+        sys.path.pop(0)
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory, random_fill: Callable[...
 
 
 def labelled_pictures(folder: Path, each: int = 3) -> None:
-    """Two of the demo checkpoint's classes, three drawn pictures each."""
+    """Two of the demo checkpoint's classes, ``each`` drawn pictures of both."""
     for number, name in enumerate(("golf_ball", "church")):
         (folder / name).mkdir(parents=True)
         for index in range(each):

@@ -6,14 +6,13 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
-from documents import ROOT
+from documents import ROOT, script
 from exports import Exported
 
 RESULTS = ("accuracy", "agreement", "calibration", "export_cost", "latency", "policy", "qat")
@@ -21,15 +20,6 @@ PICTURE = ROOT / "docs" / "demo.svg"
 
 
 # Results
-
-
-def _tables() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import tables
-    finally:
-        sys.path.pop(0)
-    return tables
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -43,11 +33,11 @@ def test_results_are_of_the_weights_in_the_package(name: str) -> None:
 def test_every_result_is_looked_at() -> None:
     known = {*RESULTS, "instructions", "matrix", "peers", "reproducible", "fuzz", "kills", "long_use", "versions"}
     assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")} <= known
-    assert set(_tables().SCRIPTS) == set(RESULTS)
+    assert set(script("benchmarks", "tables").SCRIPTS) == set(RESULTS)
 
 
 def test_tables_are_the_results() -> None:
-    for page, text in _tables().pages().items():
+    for page, text in script("benchmarks", "tables").pages().items():
         assert page.read_text() == text, f"{page.name} is not what python benchmarks/tables.py writes"
 
 
@@ -99,12 +89,7 @@ def test_the_picture_shows_what_an_export_gives(exported: Exported) -> None:
 
 @pytest.fixture
 def draw_demo() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import draw_demo
-    finally:
-        sys.path.pop(0)
-    return draw_demo
+    return script("tools", "draw_demo")
 
 
 def test_drawing(draw_demo: ModuleType) -> None:

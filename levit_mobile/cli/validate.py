@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from levit_mobile.all_cores import columns_of, count_cores, count_on_cores
+from levit_mobile.all_cores import count_cores, count_on_cores
 from levit_mobile.bundle import Bundle, open_bundle
 from levit_mobile.cli.boards import board_options, boards_of
 from levit_mobile.cli.console import Output, Steps, json_option, needing
 from levit_mobile.cli.origin import checkpoint_of, program_of
+from levit_mobile.cli.validated import say_accuracy, say_kept, say_parity, say_settled
 from levit_mobile.errors import UsageError
-from levit_mobile.evaluate import Model, compare, worst
-from levit_mobile.journal import BATCH, Journal, place, stamp
+from levit_mobile.evaluate import Model, columns_of, compare, worst
+from levit_mobile.journal import BATCH, Journal, open_journal, stamp
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
 from levit_mobile.runtimes.base import every_way, stand_in
@@ -82,7 +81,7 @@ def command(
     golden = opened.golden()
     tolerance = tolerance_for(opened.manifest["artifact"]["precision"], opened.manifest["output"]["dtype"])
     parity = worst(compare(golden.logits, way.logits(golden.pixels), tolerance) for way in every_way(runtime))
-    output.say(f"parity      {'passed' if parity.passed else click.style('FAILED', fg='red', bold=True)}: {parity}")
+    say_parity(parity, output)
     instead = stand_in(runtime)
     ran = {} if instead is None else {"ran": instead}
     if instead is not None:
@@ -106,19 +105,16 @@ def command(
         runtimes = [runtime, *(open_runtime(opened, threads=threads) for _ in range(wanted - 1))]
         workers = [{_ARTIFACT: each.logits, **models} for each in runtimes]
         kept = _kept(opened, pictures, data, list(workers[0]), compared=reference is not None)
-        if before := int(kept.done.sum()):
-            click.echo(f"  going on after {before} of {len(pictures)} pictures, which were done before", err=True)
-        with steps.counter("running pictures", len(pictures)) as advance, _told_what_is_kept(kept):
+        before = say_settled(kept)
+        with steps.counter("running pictures", len(pictures)) as advance:
             advance(before)
             spec = opened.preprocessing
-            counts = count_on_cores(workers, pictures, spec, kept, reference=reference, progress=advance)
-        accuracy = counts[_ARTIFACT]
-        result["accuracy"] = {**accuracy.to_dict(), **ran}
-        names = {"top1": "top-1", "top5": "top-5", "reference_top1": "PyTorch", "agreement": "agreement"}
-        for key, name in names.items():
-            if key in result["accuracy"]:
-                share, (low, high) = result["accuracy"][key]["share"], result["accuracy"][key]["interval95"]
-                output.say(f"{name:<11} {share:.2%} of {accuracy.samples} (95 % interval {low:.2%} to {high:.2%})")
+            try:
+                counts = count_on_cores(workers, pictures, spec, kept, reference=reference, progress=advance)
+            except BaseException:  # Ctrl-C too
+                say_kept(kept)
+                raise
+        result["accuracy"] = {**say_accuracy(counts[_ARTIFACT], output), **ran}
         if _PROGRAM in counts:
             program = counts[_PROGRAM].to_dict()
             result["program"] = program
@@ -135,21 +131,8 @@ def _kept(bundle: Bundle, pictures: LabelledPictures, data: Path, models: list[s
     """What an earlier validation of the same bundle on the same pictures has left."""
     runs = installed(bundle.manifest["artifact"]["target"])
     told = [bundle.manifest["digest"], *runs, str(data.resolve()), *models, f"compared: {compared}"]
-    key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
     stamps = [stamp(path, label) for path, label in zip(pictures.paths, pictures.labels, strict=True)]
-    return Journal(place(key), stamps, columns_of(models), key, np.uint8)
-
-
-@contextlib.contextmanager
-def _told_what_is_kept(kept: Journal) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if done := int(kept.done.sum()):
-            click.echo(
-                f"  {done} of {len(kept.done)} pictures are done and kept; type the same again to go on", err=True
-            )
-        raise
+    return open_journal(told, stamps, columns_of(models), np.uint8)
 
 
 def _on_boards(

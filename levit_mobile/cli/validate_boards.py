@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,10 +17,11 @@ from levit_mobile.bench.shards import gather
 from levit_mobile.bench.subject import Subject
 from levit_mobile.cli.console import Output, Steps
 from levit_mobile.cli.loop import run_to_end
+from levit_mobile.cli.validated import say_accuracy, say_kept, say_parity, say_settled
 from levit_mobile.datasets import LabelledPictures
 from levit_mobile.errors import LevitMobileError, RuntimeMissingError
 from levit_mobile.evaluate import compare, count_right
-from levit_mobile.journal import Journal, place, stamp
+from levit_mobile.journal import Journal, open_journal, stamp
 from levit_mobile.preprocess import load_picture, resize_and_crop
 from levit_mobile.quantize import tolerance_for
 from levit_mobile.runtimes import open_runtime
@@ -64,9 +64,7 @@ def validate_on_boards(
     notes: list[str] = []
     with boards as addresses:  # of a farm no longer than needed: others wait for them
         kept = _kept(subject, addresses, paths, len(golden.pixels))
-        before = int(kept.done.sum())
-        if before:
-            click.echo(f"  going on after {before} of {count} pictures, which were done before", err=True)
+        before = say_settled(kept)
         names = ", ".join(address.name for address in addresses)
         with steps.counter(f"running pictures on {names}", count) as advance:
             advance(before)
@@ -81,9 +79,7 @@ def validate_on_boards(
     for note in dict.fromkeys(notes):
         click.echo(f"note: {note}", err=True)
     if kept.missing():
-        click.echo(
-            f"{int(kept.done.sum())} of {count} pictures are done and kept; type the same again to go on", err=True
-        )
+        say_kept(kept)
         raise next(iter(failed.values()))
     kept.forget()
     rows = kept.rows
@@ -102,15 +98,14 @@ def _kept(subject: Subject, addresses: Sequence[Address], paths: Sequence[Path],
     # Not by which boards: of a farm, another one may be free the next time.
     told = [subject.sha256, f"emulated: {[address.emulated for address in addresses].count(True) > 0}"]
     told += [os.path.commonpath([path.resolve() for path in paths])] if paths else []
-    key = hashlib.sha256("\n".join(told).encode(errors="surrogateescape")).hexdigest()
     stamps = [*(f"golden {at}" for at in range(golden)), *map(stamp, paths)]
-    return Journal(place(key), stamps, len(subject.bundle.labels), key)
+    return open_journal(told, stamps, len(subject.bundle.labels))
 
 
 def _say(subject: Subject, golden: _Logits, got: _Logits, output: Output) -> dict[str, Any]:
     manifest = subject.bundle.manifest
     parity = compare(golden, got, tolerance_for(manifest["artifact"]["precision"], manifest["output"]["dtype"]))
-    output.say(f"parity      {'passed' if parity.passed else click.style('FAILED', fg='red', bold=True)}: {parity}")
+    say_parity(parity, output)
     return {"parity": parity.to_dict()}
 
 
@@ -137,11 +132,7 @@ def _accuracy(
 
     with steps.counter("running pictures on this host", len(pictures)) as advance:
         accuracy = count_right(board, pictures.batches(spec), reference=reference, progress=advance)
-    found = accuracy.to_dict()
-    for key, name in {"top1": "top-1", "top5": "top-5", "reference_top1": "PyTorch", "agreement": "agreement"}.items():
-        if key in found:
-            share, (low, high) = found[key]["share"], found[key]["interval95"]
-            output.say(f"{name:<11} {share:.2%} of {accuracy.samples} (95 % interval {low:.2%} to {high:.2%})")
+    found = say_accuracy(accuracy, output)
     if host is not None:
         span = float(on_host.max() - on_host.min()) or 1.0
         far = float(np.abs(rows - on_host).max()) / span

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exports import Exported
 
 from levit_mobile.errors import ExportError, UsageError
 from levit_mobile.variants import VARIANTS
@@ -195,3 +196,16 @@ def test_help(script: str) -> None:
 def test_a_row_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="'VGG' is in no row's name; one is: LeViT-128S, this toolkit, TFLite fp32"):
         run(monkeypatch, tmp_path, "--only", "VGG")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("executorch")
+@pytest.mark.filterwarnings("ignore")  # of its package
+def test_executorch_has_one_thread(executorch_exported: Exported) -> None:
+    """Like all others that are timed here; its pool has one for each core until it is told."""
+    from executorch.extension.pybindings import portable_lib
+    from peers_inside import open_executorch
+
+    portable_lib._unsafe_reset_threadpool(2)
+    open_executorch(str(executorch_exported.bundle("levit_128s-fp32-executorch") / "model.pte"), False)()
+    assert portable_lib._threadpool_get_thread_count() == 1

@@ -105,6 +105,15 @@ def test_options_that_need_pictures(levit: Levit, bundle: Path, option: tuple[ob
     assert answer.err == "error: --weights, --limit and --jobs are about the pictures of --data; type --data DIR too\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [("--jobs", "--jobs is about this host"), ("--threads", "--threads is about this host")]
+)
+def test_options_of_this_host(levit: Levit, bundle: Path, labelled: Path, option: str, said: str) -> None:
+    answer = levit("validate", bundle, "--data", labelled, "--board", "pi@raspberrypi.local", option, 2)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+
+
 def test_pictures_that_do_not_fit(levit: Levit, bundle: Path, labelled: Path, tmp_path: Path) -> None:
     missing = levit("validate", bundle, "--data", tmp_path / "none")
     assert (missing.code, missing.err) == (

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from levit_mobile.all_cores import columns_of, count_cores, count_on_cores
+from levit_mobile.all_cores import count_cores, count_on_cores
 from levit_mobile.datasets import LabelledPictures
 from levit_mobile.errors import PictureError
-from levit_mobile.evaluate import count_several
+from levit_mobile.evaluate import columns_of, count_several
 from levit_mobile.journal import Journal
 from levit_mobile.preprocess import Preprocessing
 
@@ -110,6 +110,25 @@ def test_a_bad_picture_ends_it_and_loses_nothing(pictures: LabelledPictures, tmp
     kept = fresh(tmp_path / "k.npz")
     assert kept.missing() == [64]
     assert count_on_cores([{"a": a, "b": b}], pictures, SPEC, kept)["a"].samples == COUNT
+
+
+def test_pytorch_has_one_thread_in_each(pictures: LabelledPictures) -> None:
+    torch = pytest.importorskip("torch")
+    before, seen = torch.get_num_threads(), []
+
+    def model(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        seen.append(torch.get_num_threads())
+        return a(pixels)
+
+    torch.set_num_threads(3)
+    try:
+        for workers, threads in ((2, 1), (1, 3)):
+            seen.clear()
+            count_on_cores([{"a": model, "b": b}] * workers, pictures, SPEC, fresh())
+            assert set(seen) == {threads}
+            assert torch.get_num_threads() == 3, "as it was"
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_there_is_a_core() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from levit_mobile.journal import BATCH, Journal, place, stamp
+from levit_mobile.journal import BATCH, Journal, open_journal, stamp
 
 STAMPS = [f"picture {at}" for at in range(40)]
 
@@ -25,7 +25,9 @@ def test_it_goes_on(file: Path) -> None:
     again = Journal(file, STAMPS, 3, "key")
     assert again.missing() == [16, 32]
     assert again.rows[:16].min() == 1
+    assert again.settled() == 16
     again.put(32, np.full((8, 3), 2, np.float32))
+    assert again.settled() == 24
     again.save()
     assert Journal(file, STAMPS, 3, "key").missing() == [16]
 
@@ -35,6 +37,7 @@ def test_a_picture_that_changed_and_its_neighbours_are_done_anew(file: Path) -> 
     again = Journal(file, stamps, 3, "key")
     assert again.missing() == [0, 16, 32]
     assert int(again.done.sum()) == 15
+    assert again.settled() == 0
 
 
 def test_a_picture_that_was_taken_out_leaves_the_others(file: Path) -> None:
@@ -93,6 +96,29 @@ def test_the_stamp_tells_of_a_change(tmp_path: Path) -> None:
     assert first != stamp(tmp_path / "a.png", 3)
 
 
-def test_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_not_come_is_no_number() -> None:
+    """Where there is one: a row that was forgotten shows."""
+    assert np.isnan(Journal(None, STAMPS, 3, "key").rows).all()
+    assert not Journal(None, STAMPS, 3, "key", np.uint8).rows.any()
+
+
+def test_what_it_depends_on_chooses_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEVIT_MOBILE_CACHE", str(tmp_path))
-    assert place("ab" * 32) == tmp_path / "validations" / "abababababababab.npz"
+    kept = open_journal(["bundle", "data"], STAMPS, 3)
+    kept.put(0, np.ones((BATCH, 3), np.float32))
+    kept.save()
+    (file,) = (tmp_path / "validations").iterdir()
+    assert file.suffix == ".npz"
+    assert open_journal(["bundle", "data"], STAMPS, 3).settled() == BATCH
+    assert open_journal(["other", "data"], STAMPS, 3).settled() == 0
+
+
+def test_no_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr("levit_mobile.journal.default_cache", nowhere)
+    kept = open_journal(["bundle"], STAMPS, 3)
+    kept.put(0, np.ones((BATCH, 3), np.float32))
+    kept.save()
+    assert kept.settled() == BATCH

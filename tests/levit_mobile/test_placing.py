@@ -16,7 +16,7 @@ from test_bundle import fill, write
 
 from levit_mobile import exchange as exchanging
 from levit_mobile import placing
-from levit_mobile.bundle import bundle_writer, open_bundle
+from levit_mobile.bundle import bundle_writer, check_vacant, open_bundle
 from levit_mobile.errors import ExportError
 from levit_mobile.exchange import exchange
 from levit_mobile.placing import put_in_place
@@ -76,6 +76,29 @@ def test_a_folder_that_was_just_made_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / ".out.abcd_123" / "x").touch()
     write(tmp_path / "out")
     assert (tmp_path / ".out.abcd_123").is_dir()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_bundle_that_comes_while_one_looks_is_a_bundle(
+    earlier: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for a manifest, which was not there, or in the folder that has just gone, and the look for a folder."""
+    out, look, waiting = tmp_path / "out", os.path.isfile, [True]
+    if earlier:
+        write(out)
+
+    def isfile(path: str) -> bool:
+        if waiting.pop() if waiting else False:
+            if earlier:
+                out.rename(tmp_path / "gone")
+            write(out)
+            return False
+        return look(path)
+
+    monkeypatch.setattr(os.path, "isfile", isfile)
+    check_vacant(out, overwrite=True)
+    with pytest.raises(ExportError, match="type --overwrite to replace it"):
+        check_vacant(out, overwrite=False)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from documents import script
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import licences
-    finally:
-        sys.path.pop(0)
-    return licences
+    return script("tools", "licences")
 
 
 def rows(tool: ModuleType) -> dict[str, dict[str, tuple[str, str]]]:

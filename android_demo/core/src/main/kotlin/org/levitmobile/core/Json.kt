@@ -44,7 +44,7 @@ sealed interface Json {
 /** What is wrong with a JSON text, and at which letter. */
 class JsonException(message: String) : Exception(message)
 
-/** A level takes six calls, and a thread's stack may have 1 MB only; a manifest has five levels. */
+/** A level takes six calls, and a thread's stack may have 1 MB only; a manifest has three levels, results have six. */
 private const val DEEPEST = 32
 
 private class JsonReader(private val text: String) {
