@@ -43,6 +43,12 @@ def fp32(exported: Exported) -> Subject:
 
 
 @pytest.fixture(autouse=True)
+def _a_place_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This host is lent to one bench at a time, and another worker may be measuring on it."""
+    monkeypatch.setenv("LEVIT_MOBILE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def _packages_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The board that is this machine has what we have: nothing is fetched."""
     monkeypatch.setattr(board_module, "wheels_for", lambda names, **_: [])
