@@ -30,7 +30,7 @@ from levit_mobile.bench.ssh import connect
 from levit_mobile.bench.subject import Subject, open_subjects
 from levit_mobile.errors import BoardError, LevitMobileError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("board")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("board"), pytest.mark.long]
 QUICK = Settings(warmup_runs=0, warmup_s=0, min_runs=2, min_s=0, cooldown_s=0.0)
 LONG = Settings(warmup_runs=0, warmup_s=0, min_runs=1000, min_s=0, cooldown_s=0.0)
 

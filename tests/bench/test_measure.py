@@ -351,7 +351,6 @@ def test_an_end_by_a_signal(number: int, exported: Exported, tmp_path: Path) -> 
         [str(word) for word in (*command, *args)],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "LEVIT_MOBILE_CACHE": str(tmp_path / "cache")},
     ) as process:
         assert process.stderr is not None
         assert "levit_128s-int8-tflite, 1 thread" in process.stderr.readline()

@@ -41,6 +41,7 @@ from levit_mobile.targets import TARGETS, check_request
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.xdist_group("executorch_delegates"),
     pytest.mark.filterwarnings("ignore"),  # converters, inside this process
 ]

@@ -93,6 +93,7 @@ def test_the_entry_is_added_to_what_is_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("precision", "cpu", "least", "most"),
     [
