@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 
@@ -64,8 +64,9 @@ def count_on_cores(
 
     with _one_thread_each() if len(workers) > 1 else nullcontext():
         pool = ThreadPoolExecutor(len(workers))
+        todo: dict[Future[npt.NDArray[np.uint8]], int] = {}
         try:
-            todo = {pool.submit(run, first): first for first in kept.missing()}
+            todo |= {pool.submit(run, first): first for first in kept.missing()}
             for future in as_completed(todo):
                 rows = future.result()
                 kept.put(todo.pop(future), rows)
@@ -73,6 +74,9 @@ def count_on_cores(
                 progress(len(rows))
         finally:
             pool.shutdown(cancel_futures=True)
+            for future, first in todo.items():  # what was done when it ended, and has not been asked for
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    kept.put(first, future.result())
             if kept.done.any():
                 kept.save()
     kept.forget()
