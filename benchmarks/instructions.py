@@ -14,7 +14,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,26 @@ OTHERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 }
 
 
+def own_rows() -> dict[str, tuple[str, str]]:
+    """{name of a row: (target, precision)} of this toolkit."""
+    return {f"{target} {name}": (target, name) for target in _TARGETS for name in _PRECISIONS}
+
+
+def made(folder: Path, chosen: Collection[str]) -> Iterator[tuple[str, str, Path]]:
+    """(name of a row, target, artifact), each made in ``folder`` when its turn comes; this toolkit's at once."""
+    own = own_rows()
+    subprocess.run([sys.executable, Path(__file__).with_name("thousand.py"), folder], check=True)
+    if kinds := [own[title] for title in chosen if title in own]:
+        export(folder, kinds)
+    for title in chosen:
+        if title in own:
+            target, precision = own[title]
+            yield title, target, folder / f"levit_128s-{precision}-{target}" / _FILE[target]
+        else:
+            target, make = OTHERS[title]
+            yield title, target, make(folder)
+
+
 def measure(artifact: Path, target: str, *, operators: bool) -> dict[str, Any]:
     """{processor: counts}; with ``operators`` also what each kind of operator takes: [how many, instructions]."""
     row: dict[str, Any] = {}
@@ -178,8 +199,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser().parse_args()
-    own = {f"{target} {name}": (target, name) for target in _TARGETS for name in _PRECISIONS}
-    names = [*own, *OTHERS, *(file.stem for file in args.peer)]
+    peers = {file.stem: file for file in args.peer}
+    names = [*own_rows(), *OTHERS, *peers]
     chosen = [name for name in names if args.only in name]
     if not chosen:
         raise UsageError(f"--only {args.only!r} is in no row's name; the rows are: {'; '.join(names)}")
@@ -192,21 +213,9 @@ def main() -> None:
     path = args.results / "instructions.json"
     rows: dict[str, Any] = json.loads(path.read_text())["rows"] if args.only and path.exists() else {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        subprocess.run([sys.executable, Path(__file__).with_name("thousand.py"), folder], check=True)
-        if kinds := [own[title] for title in chosen if title in own]:
-            export(folder, kinds)
-        peers = {file.stem: ("tflite", file) for file in args.peer}
-        for title in chosen:
-            if title in own:
-                target, precision = own[title]
-                file = folder / f"levit_128s-{precision}-{target}" / _FILE[target]
-            elif title in OTHERS:
-                target, make = OTHERS[title]
-                file = make(folder)
-            else:
-                target, file = peers[title]
-            rows[title] = measure(file, target, operators=title in own)
+        theirs = ((title, "tflite", peers[title]) for title in chosen if title in peers)
+        for title, target, file in chain(made(Path(name), [t for t in chosen if t not in peers]), theirs):
+            rows[title] = measure(file, target, operators=title in own_rows())
             ordered = {row: rows[row] for row in [*names, *rows] if row in rows}
             # After each row: an hour's work should not go with the last of it.
             write(args.results, "instructions.json", checkpoint, {**about, "rows": ordered})

@@ -1,4 +1,4 @@
-"""The tables of docs/precision.md: what each precision costs, and what others' int8 does."""
+"""The tables of docs/precision.md: what each precision costs, in memory too, and what others' int8 does."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ Results = Mapping[str, dict[str, Any]]
 def precision_tables(results: Results, folder: Path) -> dict[str, str]:
     """{mark: Markdown}; of instructions and of others only what is in ``folder``."""
     found = {"precisions": precisions(results, _read(folder / "instructions.json"))}
-    peers = _read(folder / "peers.json")
-    return found | ({"others": others(peers)} if peers else {})
+    peers, memory = _read(folder / "peers.json"), _read(folder / "memory.json")
+    found |= {"others": others(peers)} if peers else {}
+    return found | ({"memory": in_memory(memory)} if memory else {})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -64,3 +65,18 @@ def others(peers: Mapping[str, Any]) -> str:
     rows = [[row["tool"], row["precision"], *(f"{row[c]['total'] / 1e6:.1f}" for c in _CORES)] for row in counted]
     notes = "Millions of instructions, as above, random weights."
     return f"{table(['', 'precision', *(f'on {name}' for name in _CORES.values())], rows)}\n\n{notes}"
+
+
+def in_memory(measured: Mapping[str, Any]) -> str:
+    """What an artifact and its arena take, and of others' beside it."""
+    rows = []
+    for name, row in measured["rows"].items():
+        target, _, precision = name.partition(" ")
+        title = f"this toolkit, {_TITLES[target]} {precision}" if target in _TITLES else name
+        rows.append([title, f"{row['mb']:.1f} MB", f"{row['artifact_mb']:.2f} MB"])
+    notes = (
+        "`benchmarks/memory.py`, LeViT-128S with 1000 classes: resident memory that loading and two inferences add to a process "
+        f"that has\nthe runtime already (ExecuTorch: of the whole process, in C++), on {measured['machine'].partition(',')[0]}. "
+        "That processor\ncomputes fp16 in float32."
+    )
+    return f"{table(['', 'memory', 'artifact'], rows)}\n\n{notes}"

@@ -1,10 +1,11 @@
-"""What ``make`` would do in each state of a checkout; nothing is installed and nothing is run here."""
+"""What ``make`` would do in each state of a checkout; nothing is installed, and but for two small tests nothing is run."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,18 @@ def test_an_environment_that_was_not_finished_is_made_anew(checkout: Path) -> No
     words = plan(checkout, "demo")
     assert words.index("rm -rf .venv") < words.index("-m venv .venv") < words.index("install -c constraints.txt torch")
     assert "apt-get install python3-venv" in words
+
+
+def test_a_group_stays_with_one_worker(checkout: Path, tmp_path: Path) -> None:
+    """Of ``make test``; otherwise several wait for one export. pytest 9.2 with pytest-xdist 3.8 forgets it without a word."""
+    tests = 'import pytest\npytestmark = pytest.mark.xdist_group("g")\n'
+    tests += "@pytest.mark.parametrize('n', range(6))\ndef test(n, worker_id):\n    print(worker_id)\n"
+    (tmp_path / "test_group.py").write_text(tests)
+    (words,) = (line.split() for line in plan(checkout, "test").splitlines() if "-m pytest" in line)
+    options = words[words.index("pytest") + 1 : words.index("-m", 2)]
+    assert "-n" in options
+    command = [sys.executable, "-m", "pytest", *options, "-rP", "-p", "no:cacheprovider", "test_group.py"]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "6 passed" in done.stdout
+    assert len({line for line in done.stdout.splitlines() if line in ("gw0", "gw1", "gw2")}) == 1

@@ -78,6 +78,19 @@ def test_accuracy(bundles: list[Path], pictures: Path, tmp_path: Path) -> None:
         assert rows[name] == rows["PyTorch fp32"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells what is in memory")
+def test_memory(exported: Exported) -> None:
+    """What is looked at is there at the least: the weights, once as they are packed."""
+    taken, weights = {}, {"fp32": 28e6, "int8": 7e6}
+    for precision in weights:
+        artifact = exported.bundle(f"levit_128s-{precision}-tflite") / "model.tflite"
+        done = run("memory", "--one", artifact, "tflite")
+        assert done.returncode == 0, done.stderr
+        taken[precision] = int(done.stdout.split()[-1])
+        assert weights[precision] < taken[precision] < 6 * weights[precision]
+    assert taken["int8"] < 0.6 * taken["fp32"]
+
+
 @pytest.mark.long
 def test_agreement(bundles: list[Path], onnx_exported: Exported, pictures: Path, tmp_path: Path) -> None:
     static = [folder for folder in bundles if "-int8-tflite" in folder.name or "-int8-executorch" in folder.name]

@@ -128,6 +128,19 @@ def test_precisions_have_instructions_where_they_were_counted(folder: Path) -> N
     assert table[2:] == ["| quick | int8 | 1.0 | 2.0 |", "| slow | int8 | 12.3 | 23.5 |"]
 
 
+def test_memory_is_beside_that_of_others(folder: Path) -> None:
+    import tables
+
+    rows = {"tflite int8": {"mb": 26.95, "artifact_mb": 8.2}, "litert-torch fp32": {"mb": 70, "artifact_mb": 31.5}}
+    (folder / "memory.json").write_text(json.dumps({"machine": "riscv64, 2 cores", "rows": rows}))
+    page = str(tables.pages(folder)[tables.ROOT / "docs" / "precision.md"])
+    table = page.partition("<!-- memory -->\n")[2].partition("\n\n")[0].splitlines()
+    assert table[2:] == [
+        "| this toolkit, TFLite int8 | 26.9 MB | 8.20 MB |",
+        "| litert-torch fp32 | 70.0 MB | 31.50 MB |",
+    ]
+
+
 def test_filling_twice_is_filling_once(folder: Path, tmp_path: Path) -> None:
     from tables import filled
 
