@@ -14,8 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator
-from itertools import chain
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,10 @@ def own_rows() -> dict[str, tuple[str, str]]:
     return {f"{target} {name}": (target, name) for target in _TARGETS for name in _PRECISIONS}
 
 
-def made(folder: Path, chosen: Collection[str]) -> Iterator[tuple[str, str, Path]]:
+Others = Mapping[str, tuple[str, Callable[[Path], Path]]]
+
+
+def made(folder: Path, chosen: Collection[str], others: Others = OTHERS) -> Iterator[tuple[str, str, Path]]:
     """(name of a row, target, artifact), each made in ``folder`` when its turn comes; this toolkit's at once."""
     own = own_rows()
     subprocess.run([sys.executable, Path(__file__).with_name("thousand.py"), folder], check=True)
@@ -163,7 +165,7 @@ def made(folder: Path, chosen: Collection[str]) -> Iterator[tuple[str, str, Path
             target, precision = own[title]
             yield title, target, folder / f"levit_128s-{precision}-{target}" / _FILE[target]
         else:
-            target, make = OTHERS[title]
+            target, make = others[title]
             yield title, target, make(folder)
 
 
@@ -199,8 +201,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser().parse_args()
-    peers = {file.stem: file for file in args.peer}
-    names = [*own_rows(), *OTHERS, *peers]
+    own = own_rows()
+    others = OTHERS | {file.stem: ("tflite", lambda _, file=file: file) for file in args.peer}
+    names = [*own, *others]
     chosen = [name for name in names if args.only in name]
     if not chosen:
         raise UsageError(f"--only {args.only!r} is in no row's name; the rows are: {'; '.join(names)}")
@@ -213,9 +216,8 @@ def main() -> None:
     path = args.results / "instructions.json"
     rows: dict[str, Any] = json.loads(path.read_text())["rows"] if args.only and path.exists() else {}
     with tempfile.TemporaryDirectory() as name:
-        theirs = ((title, "tflite", peers[title]) for title in chosen if title in peers)
-        for title, target, file in chain(made(Path(name), [t for t in chosen if t not in peers]), theirs):
-            rows[title] = measure(file, target, operators=title in own_rows())
+        for title, target, file in made(Path(name), chosen, others):
+            rows[title] = measure(file, target, operators=title in own)
             ordered = {row: rows[row] for row in [*names, *rows] if row in rows}
             # After each row: an hour's work should not go with the last of it.
             write(args.results, "instructions.json", checkpoint, {**about, "rows": ordered})

@@ -4,13 +4,12 @@
 
 LeViT-128S with 1000 classes and random weights, and the official form of the same model through each converter as it comes
 (``instructions.py`` makes them). Each in a process of its own, on one thread; a ``.pte`` in the C++ program that
-``levit bench`` sends to boards, so that torch is not counted. Linux only: it resets the process's high-water mark.
+``levit bench`` sends to boards, so that torch is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import platform
 import statistics
 import subprocess
@@ -24,36 +23,26 @@ import numpy as np
 from results import add_results_option, write
 
 from levit_mobile.bench.cross import build_etrun, etrun_version
+from levit_mobile.bench.onboard.memory import peak_of
 from levit_mobile.bench.onboard.models import open_model
+from levit_mobile.bundle import file_digest
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import CheckError
 from levit_mobile.weights import resolve_weights
 
-NAME = "memory.json"
 _RUNS = 3
 
 
-def of_process(pid: int | str, mark: str) -> int:
-    """Bytes: its ``VmRSS``, what is resident now, or its ``VmHWM``, the most that was."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return 1024 * int(status.partition(f"{mark}:")[2].split()[0])
-
-
 def taken(artifact: Path, target: str) -> int:
-    """Bytes, in this process or in the one that it starts."""
+    """Bytes, in this process or in the one that it starts, as ``levit bench`` counts them."""
     job: dict[str, Any] = {"threads": 1}
-    about = {"path": str(artifact), "target": target, "sha256": hashlib.sha256(artifact.read_bytes()).hexdigest()}
     if target == "executorch":
         job |= {"etrun": str(build_etrun(platform.machine())), "etrun_version": etrun_version()}
-    else:
-        import ai_edge_litert.interpreter  # noqa: F401 - the runtime's, not the artifact's
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark is now what is resident
-    before = of_process("self", "VmRSS")
-    model = open_model(about, job)
+    model = open_model({"path": str(artifact), "target": target, "sha256": file_digest(artifact)}, job)
     model.put(np.zeros(model.shape, model.dtype))
     for _ in range(2):
         model.run()
-    return sum(of_process(pid, "VmHWM") for pid in model.pids) or of_process("self", "VmHWM") - before
+    return int((peak_of(model) - model.before) * 2**20)
 
 
 def measure(artifact: Path, target: str) -> dict[str, Any]:
@@ -90,13 +79,13 @@ def main() -> None:
         print(taken(Path(args.one[0]), args.one[1]))
         return
     rows = {}
-    chosen = [title for title in (*instructions.own_rows(), *instructions.OTHERS) if not title.startswith("ONNX")]
+    chosen = [*instructions.own_rows(), *instructions.OTHERS]
     with tempfile.TemporaryDirectory() as name:
         for title, target, file in instructions.made(Path(name), chosen):
             rows[title] = measure(file, target)
             print(title, rows[title], flush=True)
     about = {"weights": "random, 1000 classes", "variant": "levit_128s", "threads": 1}
-    write(args.results, NAME, resolve_weights("demo").sha256, {**about, "rows": rows})
+    write(args.results, "memory.json", resolve_weights("demo").sha256, {**about, "rows": rows})
 
 
 if __name__ == "__main__":

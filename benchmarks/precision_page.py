@@ -18,11 +18,12 @@ Results = Mapping[str, dict[str, Any]]
 
 
 def precision_tables(results: Results, folder: Path) -> dict[str, str]:
-    """{mark: Markdown}; of instructions and of others only what is in ``folder``."""
+    """{mark: Markdown}; of instructions, others and memory only what is in ``folder``."""
     found = {"precisions": precisions(results, _read(folder / "instructions.json"))}
-    peers, memory = _read(folder / "peers.json"), _read(folder / "memory.json")
-    found |= {"others": others(peers)} if peers else {}
-    return found | ({"memory": in_memory(memory)} if memory else {})
+    for mark, name, page in (("others", "peers.json", others), ("memory", "memory.json", in_memory)):
+        if measured := _read(folder / name):
+            found[mark] = page(measured)
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -76,7 +77,6 @@ def in_memory(measured: Mapping[str, Any]) -> str:
         rows.append([title, f"{row['mb']:.1f} MB", f"{row['artifact_mb']:.2f} MB"])
     notes = (
         "`benchmarks/memory.py`, LeViT-128S with 1000 classes: resident memory that loading and two inferences add to a process "
-        f"that has\nthe runtime already (ExecuTorch: of the whole process, in C++), on {measured['machine'].partition(',')[0]}. "
-        "That processor\ncomputes fp16 in float32."
+        f"that has\nthe runtime already (ExecuTorch: of the whole process, in C++), on {measured['machine'].partition(',')[0]}."
     )
     return f"{table(['', 'memory', 'artifact'], rows)}\n\n{notes}"

@@ -1,4 +1,4 @@
-"""What ``make`` would do in each state of a checkout; nothing is installed, and but for two small tests nothing is run."""
+"""What ``make`` would do in each state of a checkout; nothing is installed, and only what is tried of pytest is run."""
 
 from __future__ import annotations
 

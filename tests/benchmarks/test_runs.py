@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,13 +79,16 @@ def test_accuracy(bundles: list[Path], pictures: Path, tmp_path: Path) -> None:
         assert rows[name] == rows["PyTorch fp32"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells what is in memory")
-def test_memory(exported: Exported) -> None:
+@pytest.mark.parametrize("target", ["tflite", pytest.param("executorch", marks=pytest.mark.xdist_group("etrun"))])
+def test_memory(target: str, request: pytest.FixtureRequest) -> None:
     """What is looked at is there at the least: the weights, once as they are packed."""
+    if target == "executorch" and shutil.which("g++") is None:
+        pytest.skip("no g++: the ExecuTorch runner is not compiled")
+    exports: Exported = request.getfixturevalue("exported" if target == "tflite" else "executorch_exported")
     taken, weights = {}, {"fp32": 28e6, "int8": 7e6}
     for precision in weights:
-        artifact = exported.bundle(f"levit_128s-{precision}-tflite") / "model.tflite"
-        done = run("memory", "--one", artifact, "tflite")
+        (artifact,) = exports.bundle(f"levit_128s-{precision}-{target}").glob("model.*")
+        done = run("memory", "--one", artifact, target)
         assert done.returncode == 0, done.stderr
         taken[precision] = int(done.stdout.split()[-1])
         assert weights[precision] < taken[precision] < 6 * weights[precision]

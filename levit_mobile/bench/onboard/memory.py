@@ -23,13 +23,16 @@ def version_of(package: str) -> dict[str, str]:
 
 def resident() -> float:
     """The most memory that this process has had, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux also what its parent had when it was started
+    return _mark("self") or peak / (1e6 if sys.platform == "darwin" else 1024)
 
 
 def peak_of(model: Any) -> float:
     """Of whoever runs the model, in MB."""
-    if not model.pids:
-        return resident()
-    lines = (read(f"proc/{pid}/status") for pid in model.pids)
-    return sum(int(line.partition("VmHWM:")[2].split()[0]) for line in lines if "VmHWM:" in line) / 1024
+    return sum(_mark(pid) for pid in model.pids) if model.pids else resident()
+
+
+def _mark(process: Any) -> float:
+    """The high-water mark of a process, in MB; 0 where the system does not tell."""
+    told = read(f"proc/{process}/status").partition("VmHWM:")[2].split()
+    return int(told[0]) / 1024 if told else 0.0
