@@ -65,7 +65,7 @@ async def gather(
                 if did[address.name] != before:
                     failures, since = 0, time.monotonic()
                 failures += 1
-                progress(f"{address.name}: {error}", 0)
+                progress(str(error), 0)
                 worked = did[address.name] > 0
                 if time.monotonic() - since > _GIVE_UP if worked else failures >= _ATTEMPTS:
                     failed[address.name] = error

@@ -229,7 +229,14 @@ class Connection:
 
     def _disk(self, path: str, error: Exception, size: int) -> BoardError:
         ssh = _package()
-        lost = (ssh.SFTPConnectionLost, ssh.SFTPNoConnection, ssh.ConnectionLost, ssh.ChannelOpenError)
+        # Which of them comes depends on what the channel was at; a write to one that is closed is a ConnectionError.
+        lost = (
+            ConnectionError,
+            ssh.SFTPConnectionLost,
+            ssh.SFTPNoConnection,
+            ssh.DisconnectError,
+            ssh.ChannelOpenError,
+        )
         if isinstance(error, lost):
             return BoardError(f"{self.name}: the connection was lost ({_words(error)})")
         # SFTP's version 3, which OpenSSH speaks, has one word for a full disk and many other things: failure.

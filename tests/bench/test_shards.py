@@ -82,7 +82,7 @@ def test_a_lost_connection_is_made_again(loopback: Loopback, int8: Subject, tmp_
     assert (did, failed) == ({"board0": COUNT}, {})
     assert np.array_equal(kept.rows, open_runtime(int8.bundle).logits(PIXELS))
     assert len(said) >= 2
-    assert "board0: the connection was lost" in said[0]
+    assert said[0].startswith("board0: the connection was lost (")
 
 
 def test_what_came_before_is_not_asked_for_again(loopback: Loopback, int8: Subject, tmp_path: Path) -> None:

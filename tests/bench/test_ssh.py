@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import asyncssh
 import pytest
 from loopback import Loopback
 
@@ -110,6 +111,45 @@ def test_a_connection_that_is_cut(loopback: Loopback) -> None:
         return status
 
     assert there(loopback.address(), do) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(32, "Broken pipe"),  # to write to a channel that was closed a moment ago
+        ConnectionResetError(104, "Connection reset by peer"),
+        asyncssh.ConnectionLost("Connection lost"),
+        asyncssh.ProtocolError("Bad packet"),
+        asyncssh.ChannelOpenError(1, "Channel closed"),
+        asyncssh.SFTPConnectionLost("Connection closed"),
+        asyncssh.SFTPNoConnection("Connection not open"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_file_when_the_connection_is_cut(error: Exception, tmp_path: Path) -> None:
+    class Cut:
+        def __getattr__(self, name: str) -> Any:
+            async def lost(*_: object) -> None:
+                raise error
+
+            return lost
+
+    class Login:
+        async def start_sftp_client(self) -> Cut:
+            return Cut()
+
+    (tmp_path / "here").write_bytes(b"x")
+    connection = Connection("pi5", cast("asyncssh.SSHClientConnection", Login()))
+    for doing in (connection.put(tmp_path / "here", "there"), connection.has("there", 1)):
+        with pytest.raises(BoardError, match=r"^pi5: the connection was lost \("):
+            asyncio.run(doing)
+
+
+def test_a_path_that_cannot_be_is_no_lost_connection(loopback: Loopback, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"x")
+    (loopback.home / "file").write_bytes(b"")
+    with pytest.raises(BoardError, match=r"^loopback: cannot (use|store) "):
+        there(loopback.address(), lambda c: c.put(tmp_path / "here", str(loopback.home / "file/there")))
 
 
 # Who is not let in
