@@ -37,7 +37,9 @@ def export(folder: Path, kinds: Collection[tuple[str, str]]) -> None:
     """This toolkit's artifacts of these targets and precisions, as bundles below ``folder``."""
     targets = [part for name in _TARGETS if name in {t for t, _ in kinds} for part in ("--target", name)]
     precisions = [part for name in _PRECISIONS if name in {p for _, p in kinds} for part in ("--precision", name)]
-    weights = ["--weights", "thousand.safetensors", "--calib-data", "thousand.json"]
+    weights = ["--weights", "thousand.safetensors"]
+    if any(precision.startswith("int8") for _, precision in kinds):
+        weights += ["--calib-data", "thousand.json"]  # which fp32 alone would refuse
     command = [sys.executable, "-m", "levit_mobile", "export", *targets, *precisions, *weights]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,15 +1,17 @@
-"""Memory that an artifact takes on this host: to load it and for two inferences, beyond what its runtime has before.
+"""Memory that an artifact takes on this host: the most while it is loaded and run twice, and what stays after that.
 
     python benchmarks/memory.py
 
 LeViT-128S with 1000 classes and random weights, and the official form of the same model through each converter as it comes
 (``instructions.py`` makes them). Each in a process of its own, on one thread; a ``.pte`` in the C++ program that
-``levit bench`` sends to boards, so that torch is not counted.
+``levit bench`` sends to boards, so that torch is not counted. What the process has before it loads is taken off.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import platform
 import statistics
 import subprocess
@@ -33,8 +35,8 @@ from levit_mobile.weights import resolve_weights
 _RUNS = 3
 
 
-def taken(artifact: Path, target: str) -> int:
-    """Bytes, in this process or in the one that it starts, as ``levit bench`` counts them."""
+def taken(artifact: Path, target: str) -> dict[str, float]:
+    """MB in this process or in the one that it starts: ``peak`` as ``levit bench`` counts it, and ``after`` (Linux only)."""
     job: dict[str, Any] = {"threads": 1}
     if target == "executorch":
         job |= {"etrun": str(build_etrun(platform.machine())), "etrun_version": etrun_version()}
@@ -42,7 +44,13 @@ def taken(artifact: Path, target: str) -> int:
     model.put(np.zeros(model.shape, model.dtype))
     for _ in range(2):
         model.run()
-    return int((peak_of(model) - model.before) * 2**20)
+    after = sum(_resident_now(pid) for pid in model.pids or [os.getpid()])
+    return {"peak": peak_of(model) - model.before, "after": after - model.before}
+
+
+def _resident_now(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
 
 
 def measure(artifact: Path, target: str) -> dict[str, Any]:
@@ -57,10 +65,10 @@ def measure(artifact: Path, target: str) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CheckError(f"{artifact.name}: {done.stderr[-800:]}")
-        found.append(int(done.stdout.split()[-1]))
+        found.append(json.loads(done.stdout.splitlines()[-1]))
     return {
-        "mb": round(statistics.median(found) / 1e6, 1),
-        "runs_mb": [round(count / 1e6, 1) for count in found],
+        **{f"{what}_mb": round(statistics.median(run[what] for run in found), 1) for what in ("peak", "after")},
+        "runs_mb": [{what: round(count, 1) for what, count in run.items()} for run in found],
         "artifact_mb": round(artifact.stat().st_size / 1e6, 2),
     }
 
@@ -76,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     if args.one:
-        print(taken(Path(args.one[0]), args.one[1]))
+        print(json.dumps(taken(Path(args.one[0]), args.one[1])))
         return
     rows = {}
     chosen = [*instructions.own_rows(), *instructions.OTHERS]

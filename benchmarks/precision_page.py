@@ -69,14 +69,16 @@ def others(peers: Mapping[str, Any]) -> str:
 
 
 def in_memory(measured: Mapping[str, Any]) -> str:
-    """What an artifact and its arena take, and of others' beside it."""
+    """What an artifact takes, and of others' beside it."""
     rows = []
     for name, row in measured["rows"].items():
         target, _, precision = name.partition(" ")
         title = f"this toolkit, {_TITLES[target]} {precision}" if target in _TITLES else name
-        rows.append([title, f"{row['mb']:.1f} MB", f"{row['artifact_mb']:.2f} MB"])
+        rows.append(
+            [title, *(f"{row[what]:.1f} MB" for what in ("peak_mb", "after_mb")), f"{row['artifact_mb']:.2f} MB"]
+        )
     notes = (
         "`benchmarks/memory.py`, LeViT-128S with 1000 classes: resident memory that loading and two inferences add to a process "
         f"that has\nthe runtime already (ExecuTorch: of the whole process, in C++), on {measured['machine'].partition(',')[0]}."
     )
-    return f"{table(['', 'memory', 'artifact'], rows)}\n\n{notes}"
+    return f"{table(['', 'at most', 'once loaded', 'artifact'], rows)}\n\n{notes}"

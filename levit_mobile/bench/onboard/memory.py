@@ -22,9 +22,9 @@ def version_of(package: str) -> dict[str, str]:
 
 
 def resident() -> float:
-    """The most memory that this process has had, in MB."""
+    """The most memory that this process has had, in MB: 10^6 bytes, as everywhere here."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux also what its parent had when it was started
-    return _mark("self") or peak / (1e6 if sys.platform == "darwin" else 1024)
+    return _mark("self") or peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def peak_of(model: Any) -> float:
@@ -35,4 +35,4 @@ def peak_of(model: Any) -> float:
 def _mark(process: Any) -> float:
     """The high-water mark of a process, in MB; 0 where the system does not tell."""
     told = read(f"proc/{process}/status").partition("VmHWM:")[2].split()
-    return int(told[0]) / 1024 if told else 0.0
+    return int(told[0]) * 1024 / 1e6 if told else 0.0

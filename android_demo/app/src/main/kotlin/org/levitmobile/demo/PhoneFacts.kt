@@ -63,9 +63,10 @@ internal class ThisPhone(private val context: Context, private val inFront: () -
         inFront = inFront()
     )
 
+    /** In units of 10^6 bytes, as `levit bench` tells it. */
     override fun peakMb(): Double? {
         val line = read("/proc/self/status").orEmpty().lines().find { it.startsWith("VmHWM:") } ?: return null
-        return line.filter(Char::isDigit).toDoubleOrNull()?.div(1024)
+        return line.filter(Char::isDigit).toDoubleOrNull()?.times(1024 / 1e6)
     }
 
     private fun batteryTemperature(): Double? {
