@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -37,10 +38,15 @@ BASE = Row("levit_128s", f"{OWN}, TFLite", "fp32", "tflite")
 
 
 class Work:
-    """A folder of artifacts, a network a folder, each made when it is first asked for."""
+    """A folder of artifacts, a network a folder, each made when it is first asked for.
 
-    def __init__(self, folder: Path, mobilenet: Path | None) -> None:
+    Attributes:
+        old: networks whose artifacts are from before, and are made anew.
+    """
+
+    def __init__(self, folder: Path, mobilenet: Path | None, *, anew: bool) -> None:
         self.folder, self.mobilenet, self.others = folder, mobilenet, OtherPython()
+        self.old = set(NETWORKS) if anew else set()
 
     def artifact(self, row: Row) -> Path:
         """A row's file.
@@ -50,6 +56,9 @@ class Work:
             UsageError: it has to be given, and is not.
         """
         folder = self.folder / row.network
+        if row.network in self.old:
+            self.old.remove(row.network)
+            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         if row.network in VARIANTS and not (folder / "thousand.json").exists():
             script = Path(__file__).with_name("thousand.py")
@@ -113,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", action="append", default=[], help="only the rows whose name has this in it; repeats")
-    options.add_argument("--again", action="store_true", help="measure anew what is there already")
+    options.add_argument("--again", action="store_true", help="make and measure anew what is there already")
     options.add_argument("--mobilenet", type=Path, metavar="FILE", help="MobileNetV2 int8, TensorFlow's .tflite")
     options.add_argument("--work", type=Path, metavar="DIR", help="where artifacts are kept (a temporary folder)")
     options.add_argument("--runs", type=int, default=2, help="steady inferences that are counted (%(default)s)")
@@ -131,7 +140,7 @@ def main() -> None:
     path = args.results / NAME
     kept: dict[str, Any] = json.loads(path.read_text())["rows"] if path.exists() else {}
     with tempfile.TemporaryDirectory() as name:
-        work = Work((args.work or Path(name)).resolve(), args.mobilenet)
+        work = Work((args.work or Path(name)).resolve(), args.mobilenet, anew=args.again)
         for row in chosen:
             if args.again or "cortex-a76" not in kept.get(row.name, {}):
                 kept[row.name] = {**about(row), **measure(row, work, CPUS, args.runs, args.rounds)}

@@ -20,7 +20,7 @@ from typing import IO
 
 from levit_mobile.bench.plugin import build_plugin, find_qemu, fresh
 from levit_mobile.bench.root import EmulationError, template
-from levit_mobile.bench.stand_ins import MACHINES, Machine, cpuinfo
+from levit_mobile.bench.stand_ins import CORES, MACHINES, Machine, cpuinfo, put_cores
 from levit_mobile.bench.wheels import unpack, wheels_for
 from levit_mobile.download import default_cache
 from levit_mobile.errors import UsageError
@@ -31,7 +31,7 @@ _PI_3 = "Raspberry Pi 3 Model B Plus Rev 1.3"
 CPUS = {
     **{name: machine for name, machine in MACHINES.items() if machine.architecture == "arm64"},
     "cortex-a53": Machine(
-        "cortex-a53", "arm64", _PI_3, "fp asimd evtstrm crc32 cpuid", 0, 0xD03, 4, 600_000, 1_400_000
+        *("cortex-a53", "arm64", _PI_3, "fp asimd evtstrm crc32 cpuid", 0, 0xD03, 4, 600_000, 1_400_000, 512, True)
     ),
 }
 PYTHON = "3.11"  # of the Debian in the view
@@ -45,7 +45,6 @@ _VARIABLES = {
     "PYTHONHOME": "/usr",
     "PYTHONPATH": f"{_INSIDE}/packages",
 }
-_CORES = "0-3\n"  # as cpuinfo says
 _SECONDS = 900  # that an emulated program may take
 
 
@@ -202,10 +201,7 @@ def guest(
                 (folder / entry.name).symlink_to(entry.resolve())
         (folder / "proc").mkdir()
         (folder / "proc" / "cpuinfo").write_text(cpuinfo(CPUS[cpu]))
-        cores = folder / "sys/devices/system/cpu"
-        cores.mkdir(parents=True)
-        for file in ("online", "possible", "present"):
-            (cores / file).write_text(_CORES)
+        put_cores(folder / CORES, CPUS[cpu])
         (folder / _INSIDE[1:]).mkdir(parents=True)
         made = Guest(folder, program, version, plugin, cpu)
         if packages:

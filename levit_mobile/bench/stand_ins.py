@@ -4,21 +4,25 @@ None of it is measured. The clock, the governor, the temperature and ``vcgencmd`
 say; they can be written to, and nothing happens but that. They are there so that whatever reads or sets them can be tried
 without a board. ``/etc/levit-emulated`` marks a root that has them, so that no result of it is taken for a board's.
 
-``/proc/cpuinfo`` is another matter: the runtimes choose their kernels by it, and QEMU 7.2 shows programs that of the host.
+``/proc/cpuinfo`` and what there is of the cores in /sys are another matter: the runtimes look there before they choose their
+kernels, and QEMU 7.2 shows programs those of the host.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from levit_mobile.errors import UsageError
 
-__all__ = ["MACHINES", "MARK", "Machine", "cpuinfo", "dress", "machine_for"]
+__all__ = ["CORES", "MACHINES", "MARK", "Machine", "cpuinfo", "dress", "machine_for", "put_cores"]
 
 MARK = "etc/levit-emulated"  # in a root; JSON that says which machine it stands for
+CORES = "sys/devices/system/cpu"
+_FOUR = "0-3\n"  # of them, as cpuinfo says
 _GOVERNORS = "conservative ondemand userspace powersave performance schedutil"
 
 
@@ -36,6 +40,8 @@ class Machine:
         revision: revision of the core, minor.
         slowest: clock when idle, kHz.
         fastest: clock under load, kHz.
+        l2: cache of the second level, KiB.
+        l2_of_all: whether the four cores share it, or have one each.
     """
 
     cpu: str
@@ -47,6 +53,8 @@ class Machine:
     revision: int
     slowest: int
     fastest: int
+    l2: int
+    l2_of_all: bool
 
 
 _ARMV7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
@@ -58,9 +66,18 @@ _ARMV82 = (
 MACHINES = {
     machine.cpu: machine
     for machine in (
-        Machine("cortex-a76", "arm64", "Raspberry Pi 5 Model B Rev 1.0", _ARMV82, 4, 0xD0B, 1, 1_500_000, 2_400_000),
-        Machine("cortex-a72", "arm64", "Raspberry Pi 4 Model B Rev 1.4", _ARMV8, 0, 0xD08, 3, 600_000, 1_800_000),
-        Machine("cortex-a7", "armhf", "Raspberry Pi 2 Model B Rev 1.1", _ARMV7, 0, 0xC07, 5, 600_000, 900_000),
+        Machine(
+            *("cortex-a76", "arm64", "Raspberry Pi 5 Model B Rev 1.0", _ARMV82, 4, 0xD0B, 1, 1_500_000, 2_400_000),
+            *(512, False),
+        ),
+        Machine(
+            *("cortex-a72", "arm64", "Raspberry Pi 4 Model B Rev 1.4", _ARMV8, 0, 0xD08, 3, 600_000, 1_800_000),
+            *(1024, True),
+        ),
+        Machine(
+            *("cortex-a7", "armhf", "Raspberry Pi 2 Model B Rev 1.1", _ARMV7, 0, 0xC07, 5, 600_000, 900_000),
+            *(512, True),
+        ),
     )
 }
 
@@ -102,6 +119,41 @@ def cpuinfo(machine: Machine) -> str:
     return "".join(core.format(number) for number in range(4)) + f"Model\t\t: {machine.model}\n"
 
 
+def put_cores(folder: Path, machine: Machine) -> None:
+    """What runtimes read of the cores, below a folder that stands for /sys/devices/system/cpu.
+
+    Core by core: ``topology``, the second level of ``cache``, ``cpufreq`` (a link to the policy that they share) and, of 64-bit
+    processors, the identification register.
+    """
+    files = {
+        **dict.fromkeys(("online", "possible", "present"), _FOUR),
+        "kernel_max": "3\n",
+        "cpufreq/policy0/cpuinfo_max_freq": f"{machine.fastest}\n",
+        "cpufreq/policy0/cpuinfo_min_freq": f"{machine.slowest}\n",
+    }
+    for core in range(4):
+        files |= {
+            f"cpu{core}/topology/physical_package_id": "0\n",
+            f"cpu{core}/topology/cluster_cpus_list": _FOUR,
+            f"cpu{core}/cache/index2/level": "2\n",
+            f"cpu{core}/cache/index2/size": f"{machine.l2}K\n",
+            f"cpu{core}/cache/index2/shared_cpu_list": _FOUR if machine.l2_of_all else f"{core}\n",
+        }
+        if machine.architecture == "arm64":
+            register = 0x41 << 24 | machine.variant << 20 | 0xF << 16 | machine.part << 4 | machine.revision
+            files[f"cpu{core}/regs/identification/midr_el1"] = f"{register:#018x}\n"
+    _write(folder, files)
+    for core in range(4):
+        (folder / f"cpu{core}" / "cpufreq").symlink_to("../cpufreq/policy0")
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
+
+
 _VCGENCMD = """#!/bin/sh
 # Stands in for a Raspberry Pi's: the answer to `vcgencmd measure_clock arm` is the file measure_clock.arm, and so on.
 answer=/var/lib/vcgencmd/$(echo "$*" | tr ' ' .)
@@ -121,7 +173,7 @@ def dress(root: Path, machine: Machine) -> None:
     ``/etc/levit-emulated``                                 {"cpu", "architecture", "model", "emulated_by"}, JSON
     ``/sys/firmware/devicetree/base/model``                 ends with a NUL, as a real one
     ``/sys/devices/system/cpu/cpufreq/policy0/scaling_*``   governor, available_governors, cur_freq, min_freq, max_freq
-    ``/sys/devices/system/cpu/cpu[0-3]/cpufreq``            links to it
+    ``/sys/devices/system/cpu/cpu[0-3]``                    see ``put_cores``
     ``/sys/class/thermal/thermal_zone0/temp``, ``type``     thousandths of a degree Celsius
     ``/usr/bin/vcgencmd``                                   prints ``/var/lib/vcgencmd/COMMAND[.ARGUMENT]``
     ``/var/lib/vcgencmd/get_throttled``                     ``throttled=0x0``
@@ -139,16 +191,11 @@ def dress(root: Path, machine: Machine) -> None:
         "model": machine.model,
         "emulated_by": "qemu-user",
     }
-    cpus, policy = "sys/devices/system/cpu", "sys/devices/system/cpu/cpufreq/policy0"
+    policy = f"{CORES}/cpufreq/policy0"
     files = {
         MARK: json.dumps(mark) + "\n",
         "sys/firmware/devicetree/base/model": f"{machine.model}\0",
-        f"{cpus}/online": "0-3\n",
-        f"{cpus}/possible": "0-3\n",
-        f"{cpus}/present": "0-3\n",
         f"{policy}/affected_cpus": "0 1 2 3\n",
-        f"{policy}/cpuinfo_max_freq": f"{machine.fastest}\n",
-        f"{policy}/cpuinfo_min_freq": f"{machine.slowest}\n",
         f"{policy}/scaling_available_governors": f"{_GOVERNORS}\n",
         f"{policy}/scaling_cur_freq": f"{machine.fastest}\n",
         f"{policy}/scaling_governor": "ondemand\n",
@@ -162,11 +209,6 @@ def dress(root: Path, machine: Machine) -> None:
         "var/lib/vcgencmd/measure_temp": "temp=48.3'C\n",
     }
     shutil.rmtree(root / "sys", ignore_errors=True)
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, "utf-8")
+    _write(root, files)
+    put_cores(root / CORES, machine)
     (root / "usr/bin/vcgencmd").chmod(0o755)
-    for number in range(4):
-        (root / cpus / f"cpu{number}").mkdir()
-        (root / cpus / f"cpu{number}" / "cpufreq").symlink_to("../cpufreq/policy0")

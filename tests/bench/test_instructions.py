@@ -14,7 +14,7 @@ from exports import Exported
 
 from levit_mobile.bench import guest as guests
 from levit_mobile.bench import instructions, plugin
-from levit_mobile.bench.guest import CPUS, Border, between
+from levit_mobile.bench.guest import CPUS, Border, between, guest
 from levit_mobile.bench.instructions import count, marks, requirements
 from levit_mobile.bench.plugin import build_plugin, find_qemu, plugin_api
 from levit_mobile.bench.root import EmulationError
@@ -297,6 +297,25 @@ def test_int8_in_executorch(executorch_exported: Exported) -> None:
     assert 34e6 < found.total < 40e6
     assert found.runs[0] == found.runs[1]  # nothing in it depends on anything
     assert found.runtime["name"] == "executorch"
+
+
+@pytest.mark.slow
+def test_a_program_sees_the_boards_cores_and_not_this_hosts() -> None:
+    """All that runtimes open below /sys, with what a Raspberry Pi 5 says."""
+    if lacking := missing_for_counting():
+        pytest.skip(lacking)
+    files = {
+        "possible": "0-3",
+        **{f"cpu{core}/cache/index2/size": "512K" for core in range(4)},
+        **{f"cpu{core}/cache/index2/shared_cpu_list": str(core) for core in range(4)},
+        **{f"cpu{core}/cpufreq/cpuinfo_max_freq": "2400000" for core in range(4)},
+        **{f"cpu{core}/topology/cluster_cpus_list": "0-3" for core in range(4)},
+        "cpu3/regs/identification/midr_el1": "0x00000000414fd0b1",
+    }
+    code = f"for name in {list(files)}: print(open('/sys/devices/system/cpu/' + name).read().strip())"
+    with guest("cortex-a76") as machine, machine.start([*machine.python, "-c", code]) as program:
+        seen = program.rest()
+    assert dict(zip(files, seen, strict=True)) == files
 
 
 @pytest.mark.slow

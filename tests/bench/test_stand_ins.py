@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from levit_mobile.bench.stand_ins import MACHINES, MARK, cpuinfo, dress, machine_for
+from levit_mobile.bench.cores import core_name
+from levit_mobile.bench.stand_ins import MACHINES, MARK, cpuinfo, dress, machine_for, put_cores
 from levit_mobile.errors import UsageError
 
 
@@ -67,6 +68,26 @@ def test_the_files(tmp_path: Path) -> None:
     assert (one / "scaling_governor").read_text() == "performance\n"  # the four share a clock
     assert "performance" in (one / "scaling_available_governors").read_text().split()
     assert int((one / "scaling_cur_freq").read_text()) == 1_800_000
+
+
+@pytest.mark.parametrize(
+    ("cpu", "size", "shared", "register"),
+    [
+        ("cortex-a76", "512K", ["0", "1", "2", "3"], "0x00000000414fd0b1"),
+        ("cortex-a72", "1024K", ["0-3"] * 4, "0x00000000410fd083"),
+        ("cortex-a7", "512K", ["0-3"] * 4, None),
+    ],
+)
+def test_the_cores(tmp_path: Path, cpu: str, size: str, shared: list[str], register: str | None) -> None:
+    put_cores(tmp_path / "cpus", MACHINES[cpu])
+    cores = [tmp_path / "cpus" / f"cpu{number}" for number in range(4)]
+    assert {(core / "cache/index2/size").read_text() for core in cores} == {f"{size}\n"}
+    assert [(core / "cache/index2/shared_cpu_list").read_text().strip() for core in cores] == shared
+    assert (cores[3] / "cpufreq/cpuinfo_max_freq").read_text() == f"{MACHINES[cpu].fastest}\n"
+    known = cores[0] / "regs/identification/midr_el1"
+    assert (known.read_text().strip() if known.exists() else None) == register
+    if register:
+        assert cpu.removeprefix("cortex-").upper() in str(core_name(register))
 
 
 def test_vcgencmd(tmp_path: Path) -> None:

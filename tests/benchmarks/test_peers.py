@@ -115,6 +115,28 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert "missing" not in row
 
 
+@pytest.mark.parametrize("anew", [True, False])
+def test_again_does_not_measure_what_was_made_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    """A calibration of months ago counts other instructions."""
+    import peers
+
+    def run(command: list[Any], **_: Any) -> None:
+        (Path(command[2]) / "thousand.json").write_text("new")
+
+    monkeypatch.setattr(peers.subprocess, "run", run)
+    monkeypatch.setattr(peers, "exported", lambda variant, target, precision, folder: folder / "model")
+    folder = tmp_path / "levit_128s"
+    folder.mkdir()
+    (folder / "thousand.json").write_text("old")
+    work = peers.Work(tmp_path, None, anew=anew)
+    assert work.artifact(peers.BASE) == folder / "model"
+    assert (folder / "thousand.json").read_text() == ("new" if anew else "old")
+    (folder / "model").write_text("of this run")
+    assert work.artifact(peers.BASE).read_text() == "of this run"
+
+
 def test_a_reason_names_no_folder() -> None:
     from peers import without_folders
 
