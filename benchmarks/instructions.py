@@ -25,6 +25,7 @@ from levit_mobile.bench.instructions import count
 from levit_mobile.bench.operators import count_operators
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import ExportError, UsageError
+from levit_mobile.quantize import PRECISIONS
 from levit_mobile.weights import resolve_weights
 
 _CPUS = ("cortex-a76", "cortex-a72")
@@ -38,8 +39,8 @@ def export(folder: Path, kinds: Collection[tuple[str, str]]) -> None:
     targets = [part for name in _TARGETS if name in {t for t, _ in kinds} for part in ("--target", name)]
     precisions = [part for name in _PRECISIONS if name in {p for _, p in kinds} for part in ("--precision", name)]
     weights = ["--weights", "thousand.safetensors"]
-    if any(precision.startswith("int8") for _, precision in kinds):
-        weights += ["--calib-data", "thousand.json"]  # which fp32 alone would refuse
+    if any(PRECISIONS[precision].needs_ranges for _, precision in kinds):
+        weights += ["--calib-data", "thousand.json"]  # which the others refuse
     command = [sys.executable, "-m", "levit_mobile", "export", *targets, *precisions, *weights]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:

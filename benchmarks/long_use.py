@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bundles import open_bundles
+from process_memory import resident
 from results import add_results_option, write
 
 from calib.pictures import find_pictures
@@ -37,11 +38,6 @@ from levit_mobile.weights import resolve_weights
 NAME = "long_use.json"
 SETTLED = 100  # predictions after which allocators and caches have what they want
 _LEVIT = "from levit_mobile.cli.main import main; main()"
-
-
-def resident() -> int:
-    """Bytes of this process in memory (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def predict_often(bundle: Path, pictures: list[Path], count: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 
 import instructions
 import numpy as np
+from process_memory import mapped, resident
 from results import add_results_option, write
 
 from levit_mobile.bench.cross import build_etrun, etrun_version
@@ -30,13 +30,14 @@ from levit_mobile.bench.onboard.models import open_model
 from levit_mobile.bundle import file_digest
 from levit_mobile.cli.console import guarded
 from levit_mobile.errors import CheckError
+from levit_mobile.runtimes.executorch_program import read_method
 from levit_mobile.weights import resolve_weights
 
 _RUNS = 3
 
 
 def taken(artifact: Path, target: str) -> dict[str, float]:
-    """MB in this process or in the one that it starts: ``peak`` as ``levit bench`` counts it, and ``after`` (Linux only)."""
+    """MB in this process or in the one that it starts: ``peak`` as ``levit bench`` counts it, ``after``, ``mapped`` of that."""
     job: dict[str, Any] = {"threads": 1}
     if target == "executorch":
         job |= {"etrun": str(build_etrun(platform.machine())), "etrun_version": etrun_version()}
@@ -44,13 +45,12 @@ def taken(artifact: Path, target: str) -> dict[str, float]:
     model.put(np.zeros(model.shape, model.dtype))
     for _ in range(2):
         model.run()
-    after = sum(_resident_now(pid) for pid in model.pids or [os.getpid()])
-    return {"peak": peak_of(model) - model.before, "after": after - model.before}
-
-
-def _resident_now(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+    processes = model.pids or ["self"]
+    return {
+        "peak": peak_of(model) - model.before,
+        "after": sum(map(resident, processes)) / 1e6 - model.before,
+        "mapped": sum(mapped(process, artifact) for process in processes) / 1e6,
+    }
 
 
 def measure(artifact: Path, target: str) -> dict[str, Any]:
@@ -66,11 +66,14 @@ def measure(artifact: Path, target: str) -> dict[str, Any]:
         if done.returncode:
             raise CheckError(f"{artifact.name}: {done.stderr[-800:]}")
         found.append(json.loads(done.stdout.splitlines()[-1]))
-    return {
-        **{f"{what}_mb": round(statistics.median(run[what] for run in found), 1) for what in ("peak", "after")},
+    row: dict[str, Any] = {
+        **{f"{what}_mb": round(statistics.median(run[what] for run in found), 1) for what in found[0]},
         "runs_mb": [{what: round(count, 1) for what, count in run.items()} for run in found],
         "artifact_mb": round(artifact.stat().st_size / 1e6, 2),
     }
+    if target == "executorch":
+        row["parts"] = len(read_method(artifact.read_bytes(), "forward").calls)
+    return row
 
 
 def parser() -> argparse.ArgumentParser:

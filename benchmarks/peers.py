@@ -124,7 +124,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--only", action="append", default=[], help="only the rows whose name has this in it; repeats")
     options.add_argument("--again", action="store_true", help="make and measure anew what is there already")
     options.add_argument("--mobilenet", type=Path, metavar="FILE", help="MobileNetV2 int8, TensorFlow's .tflite")
-    options.add_argument("--work", type=Path, metavar="DIR", help="where artifacts are kept (a temporary folder)")
+    options.add_argument(
+        "--work", type=Path, metavar="DIR", help="where artifacts are kept (a temporary folder); --again renews"
+    )
     options.add_argument("--runs", type=int, default=2, help="steady inferences that are counted (%(default)s)")
     options.add_argument("--rounds", type=int, default=100, help="of the latency on this host; 0: none (%(default)s)")
     add_results_option(options)

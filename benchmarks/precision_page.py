@@ -74,11 +74,10 @@ def in_memory(measured: Mapping[str, Any]) -> str:
     for name, row in measured["rows"].items():
         target, _, precision = name.partition(" ")
         title = f"this toolkit, {_TITLES[target]} {precision}" if target in _TITLES else name
-        rows.append(
-            [title, *(f"{row[what]:.1f} MB" for what in ("peak_mb", "after_mb")), f"{row['artifact_mb']:.2f} MB"]
-        )
+        sizes = [f"{row[what]:.1f} MB" for what in ("peak_mb", "after_mb", "mapped_mb")]
+        rows.append([title, *sizes, f"{row['artifact_mb']:.2f} MB", row.get("parts", "")])
     notes = (
         "`benchmarks/memory.py`, LeViT-128S with 1000 classes: resident memory that loading and two inferences add to a process "
         f"that has\nthe runtime already (ExecuTorch: of the whole process, in C++), on {measured['machine'].partition(',')[0]}."
     )
-    return f"{table(['', 'at most', 'once loaded', 'artifact'], rows)}\n\n{notes}"
+    return f"{table(['', 'at most', 'once loaded', 'of that the mapped file', 'artifact', 'parts'], rows)}\n\n{notes}"

@@ -31,7 +31,7 @@ _PI_3 = "Raspberry Pi 3 Model B Plus Rev 1.3"
 CPUS = {
     **{name: machine for name, machine in MACHINES.items() if machine.architecture == "arm64"},
     "cortex-a53": Machine(
-        *("cortex-a53", "arm64", _PI_3, "fp asimd evtstrm crc32 cpuid", 0, 0xD03, 4, 600_000, 1_400_000, 512, True)
+        "cortex-a53", "arm64", _PI_3, "fp asimd evtstrm crc32 cpuid", 0, 0xD03, 4, 600_000, 1_400_000, 512, True
     ),
 }
 PYTHON = "3.11"  # of the Debian in the view

@@ -171,7 +171,7 @@ class Connection:
         try:
             done = await self._opened.run(shlex.join(command), encoding="utf-8", errors="replace", stdin=ssh.DEVNULL)
         except (OSError, ssh.Error) as error:
-            raise BoardError(f"{self.name}: the connection was lost ({_words(error)})") from error
+            raise self._lost(error) from error
         return done.exit_status, str(done.stdout), str(done.stderr)
 
     async def start(self, command: Sequence[str]) -> _Program:
@@ -184,7 +184,7 @@ class Connection:
         try:
             return _Program(await self._opened.create_process(shlex.join(command), encoding=None))
         except (OSError, ssh.Error) as error:
-            raise BoardError(f"{self.name}: the connection was lost ({_words(error)})") from error
+            raise self._lost(error) from error
 
     async def has(self, path: str, size: int) -> bool:
         """Whether there is a file of so many bytes."""
@@ -227,6 +227,9 @@ class Connection:
             self._files = await self._opened.start_sftp_client()
         return self._files
 
+    def _lost(self, error: Exception) -> BoardError:
+        return BoardError(f"{self.name}: the connection was lost ({_words(error)})")
+
     def _disk(self, path: str, error: Exception, size: int) -> BoardError:
         ssh = _package()
         # Which of them comes depends on what the channel was at; a write to one that is closed is a ConnectionError.
@@ -238,7 +241,7 @@ class Connection:
             ssh.ChannelOpenError,
         )
         if isinstance(error, lost):
-            return BoardError(f"{self.name}: the connection was lost ({_words(error)})")
+            return self._lost(error)
         # SFTP's version 3, which OpenSSH speaks, has one word for a full disk and many other things: failure.
         if (
             isinstance(error, (ssh.SFTPFailure, ssh.SFTPNoSpaceOnFilesystem))

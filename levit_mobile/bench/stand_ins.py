@@ -11,11 +11,13 @@ kernels, and QEMU 7.2 shows programs those of the host.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from levit_mobile.bench.onboard.facts import midr
 from levit_mobile.errors import UsageError
 
 __all__ = ["CORES", "MACHINES", "MARK", "Machine", "cpuinfo", "dress", "machine_for", "put_cores"]
@@ -57,9 +59,9 @@ class Machine:
     l2_of_all: bool
 
 
-_ARMV7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
-_ARMV8 = "fp asimd evtstrm crc32 cpuid"
-_ARMV82 = (
+_V7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
+_V8 = "fp asimd evtstrm crc32 cpuid"
+_V82 = (
     "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"  # dot products
 )
 # QEMU 7.2 runs 32-bit programs on 32-bit cores only, hence the Pi 2 for armhf; its "max" computes int8 wrongly.
@@ -67,17 +69,12 @@ MACHINES = {
     machine.cpu: machine
     for machine in (
         Machine(
-            *("cortex-a76", "arm64", "Raspberry Pi 5 Model B Rev 1.0", _ARMV82, 4, 0xD0B, 1, 1_500_000, 2_400_000),
-            *(512, False),
+            "cortex-a76", "arm64", "Raspberry Pi 5 Model B Rev 1.0", _V82, 4, 0xD0B, 1, 1_500_000, 2_400_000, 512, False
         ),
         Machine(
-            *("cortex-a72", "arm64", "Raspberry Pi 4 Model B Rev 1.4", _ARMV8, 0, 0xD08, 3, 600_000, 1_800_000),
-            *(1024, True),
+            "cortex-a72", "arm64", "Raspberry Pi 4 Model B Rev 1.4", _V8, 0, 0xD08, 3, 600_000, 1_800_000, 1024, True
         ),
-        Machine(
-            *("cortex-a7", "armhf", "Raspberry Pi 2 Model B Rev 1.1", _ARMV7, 0, 0xC07, 5, 600_000, 900_000),
-            *(512, True),
-        ),
+        Machine("cortex-a7", "armhf", "Raspberry Pi 2 Model B Rev 1.1", _V7, 0, 0xC07, 5, 600_000, 900_000, 512, True),
     )
 }
 
@@ -131,6 +128,7 @@ def put_cores(folder: Path, machine: Machine) -> None:
         "cpufreq/policy0/cpuinfo_max_freq": f"{machine.fastest}\n",
         "cpufreq/policy0/cpuinfo_min_freq": f"{machine.slowest}\n",
     }
+    register = midr(dict(re.findall(r"(CPU \w+)\s*: (\w+)", cpuinfo(machine))))
     for core in range(4):
         files |= {
             f"cpu{core}/topology/physical_package_id": "0\n",
@@ -140,8 +138,7 @@ def put_cores(folder: Path, machine: Machine) -> None:
             f"cpu{core}/cache/index2/shared_cpu_list": _FOUR if machine.l2_of_all else f"{core}\n",
         }
         if machine.architecture == "arm64":
-            register = 0x41 << 24 | machine.variant << 20 | 0xF << 16 | machine.part << 4 | machine.revision
-            files[f"cpu{core}/regs/identification/midr_el1"] = f"{register:#018x}\n"
+            files[f"cpu{core}/regs/identification/midr_el1"] = f"{register}\n"
     _write(folder, files)
     for core in range(4):
         (folder / f"cpu{core}" / "cpufreq").symlink_to("../cpufreq/policy0")

@@ -119,7 +119,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 def test_again_does_not_measure_what_was_made_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
 ) -> None:
-    """A calibration of months ago counts other instructions."""
+    """An older calibration gives another artifact, which counts other instructions."""
     import peers
 
     def run(command: list[Any], **_: Any) -> None:

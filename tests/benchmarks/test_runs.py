@@ -93,7 +93,34 @@ def test_memory(target: str, request: pytest.FixtureRequest) -> None:
         found = json.loads(done.stdout.splitlines()[-1])
         taken[precision] = found["peak"]
         assert weights[precision] < found["after"] <= found["peak"] < 6 * weights[precision]
+        file = artifact.stat().st_size / 1e6
+        assert 0.9 * file < found["mapped"] < 1.1 * file if target == "tflite" else found["mapped"] == 0
     assert taken["int8"] < 0.6 * taken["fp32"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "calibrated"),
+    [
+        ([("tflite", "fp32")], False),
+        ([("executorch", "fp16")], False),
+        ([("tflite", "fp32"), ("tflite", "int8")], True),
+    ],
+)
+def test_a_calibration_goes_where_ranges_are_needed(
+    kinds: list[tuple[str, str]], calibrated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """levit-export refuses it elsewhere."""
+    import instructions
+
+    asked: list[list[str]] = []
+
+    def ended(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(instructions.subprocess, "run", ended)
+    instructions.export(tmp_path, kinds)
+    assert [("--calib-data" in command) for command in asked] == [calibrated]
 
 
 @pytest.mark.long

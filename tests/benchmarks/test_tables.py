@@ -132,15 +132,15 @@ def test_memory_is_beside_that_of_others(folder: Path) -> None:
     import tables
 
     rows = {
-        "tflite int8": {"peak_mb": 26.95, "after_mb": 20.04, "artifact_mb": 8.2},
-        "litert-torch fp32": {"peak_mb": 70, "after_mb": 69, "artifact_mb": 31.5},
+        "tflite int8": {"peak_mb": 26.95, "after_mb": 20.04, "mapped_mb": 8, "artifact_mb": 8.2},
+        "ExecuTorch fp32": {"peak_mb": 70, "after_mb": 69, "mapped_mb": 0, "artifact_mb": 31.5, "parts": 35},
     }
     (folder / "memory.json").write_text(json.dumps({"machine": "riscv64, 2 cores", "rows": rows}))
     page = str(tables.pages(folder)[tables.ROOT / "docs" / "precision.md"])
     table = page.partition("<!-- memory -->\n")[2].partition("\n\n")[0].splitlines()
     assert table[2:] == [
-        "| this toolkit, TFLite int8 | 26.9 MB | 20.0 MB | 8.20 MB |",
-        "| litert-torch fp32 | 70.0 MB | 69.0 MB | 31.50 MB |",
+        "| this toolkit, TFLite int8 | 26.9 MB | 20.0 MB | 8.0 MB | 8.20 MB |  |",
+        "| ExecuTorch fp32 | 70.0 MB | 69.0 MB | 0.0 MB | 31.50 MB | 35 |",
     ]
 
 

@@ -22,7 +22,7 @@ def version_of(package: str) -> dict[str, str]:
 
 
 def resident() -> float:
-    """The most memory that this process has had, in MB: 10^6 bytes, as everywhere here."""
+    """The most memory that this process has had, in MB (10^6 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux also what its parent had when it was started
     return _mark("self") or peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 

@@ -39,3 +39,8 @@ def test_a_system_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.resident() > 5
     assert memory.peak_of(SimpleNamespace(pids=[1])) == 0
     assert memory.peak_of(SimpleNamespace(pids=[])) > 5
+
+
+def test_a_megabyte_is_a_million_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "read", lambda _: "VmHWM:\t 1000000 kB\nVmRSS:\t 10 kB")
+    assert memory.resident() == memory.peak_of(SimpleNamespace(pids=[1])) == 1024
